@@ -1,0 +1,158 @@
+"""What may be asked of the service: one frozen model per job kind, unknown fields refused."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+ArtifactId = Annotated[str, Field(pattern=r"^[a-z]{2,4}_[0-9a-z]{8,32}$")]
+Name = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Spec(BaseModel):
+    """Base of all specs; `spec.json` beside every artifact is one of these."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IngestSpec(Spec):
+    """Uploaded logs to a validated, versioned, immutable dataset."""
+
+    kind: Literal["ingest"] = "ingest"
+    upload: ArtifactId = Field(description="Finished upload that holds the logs")
+    name: Name = Field(description="Name of the dataset")
+    format: Literal["auto", "npz", "zarr"] = Field("auto", description="Format of the logs")
+    mapping: dict[str, str] = Field(
+        default_factory=dict,
+        description="Canonical field to key in the logs, e.g. {'action': 'cmd_vel'}",
+    )
+    image_size: int | None = Field(
+        None, ge=16, le=512, multiple_of=8, description="Side of the stored square frames in pixels"
+    )
+    fps: float = Field(10.0, gt=0, le=1000, description="Rate of the logs in Hz, if they carry none")
+    action_kind: Literal["absolute", "delta"] = Field("delta", description="Meaning of an action")
+    bad_episodes: Literal["drop", "fail"] = Field(
+        "drop", description="Drop broken episodes and report them, or refuse the whole upload"
+    )
+    validation_fraction: float = Field(0.1, gt=0, lt=1, description="Share of episodes held out")
+    seed: Seed = Field(0, description="Seed of the train/validation split")
+
+
+class Kind(StrEnum):
+    """The job kinds; each has a spec, a queue and a runner."""
+
+    INGEST = "ingest"
+    GLOBAL_MODEL = "global_model"
+    LOCAL_MODEL = "local_model"
+    POLICY = "policy"
+    EVALUATE = "evaluate"
+    ROLLOUT = "rollout"
+
+
+class GlobalModelSpec(Spec):
+    """Diffusion world model and its reward model, trained on one dataset."""
+
+    kind: Literal["global_model"] = "global_model"
+    dataset: ArtifactId = Field(description="Dataset to learn from")
+    context: int = Field(2, ge=1, le=16, description="Past frames that condition the next")
+    patch: int = Field(4, ge=1, le=8, description="Side of the pixel patch folded into channels")
+    channels: tuple[int, ...] = Field((64, 128), description="U-Net channels per level")
+    layers_per_block: int = Field(1, ge=1, le=4, description="Residual layers per level")
+    steps: int = Field(1500, ge=1, description="Optimizer steps of the denoiser")
+    batch_size: int = Field(64, ge=1, description="Windows per step")
+    learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate")
+    sigma_mean: float = Field(1.2, description="Mean of log sigma in training")
+    sigma_std: float = Field(1.4, gt=0, description="Standard deviation of log sigma in training")
+    sigma_max: float = Field(10.0, gt=0, description="Noise level that sampling starts from")
+    num_denoising_steps: int = Field(1, ge=1, le=50, description="Euler steps per imagined frame")
+    ema_decay: float = Field(0.995, ge=0, lt=1, description="Decay of the averaged weights")
+    reward_steps: int = Field(600, ge=0, description="Optimizer steps of the reward model")
+    save_every: int = Field(200, ge=1, description="Steps between checkpoints")
+    log_every: int = Field(10, ge=1, description="Steps between metrics")
+    seed: Seed = 0
+
+
+class LocalModelSpec(Spec):
+    """RSSM with reward and state heads, the model that gradients flow through."""
+
+    kind: Literal["local_model"] = "local_model"
+    dataset: ArtifactId = Field(description="Dataset to learn from")
+    steps: int = Field(1500, ge=1, description="Optimizer steps")
+    save_every: int = Field(200, ge=1, description="Steps between checkpoints")
+    log_every: int = Field(10, ge=1, description="Steps between metrics")
+    seed: Seed = 0
+
+
+class PolicySpec(Spec):
+    """A policy trained in imagination with decoupled first-order gradients."""
+
+    kind: Literal["policy"] = "policy"
+    dataset: ArtifactId = Field(description="Dataset that imagined rollouts start from")
+    global_model: ArtifactId = Field(description="Model that makes the trajectories")
+    local_model: ArtifactId = Field(description="Model that gives the gradients")
+    steps: int = Field(400, ge=1, description="Imagined rollouts")
+    save_every: int = Field(50, ge=1, description="Steps between checkpoints")
+    log_every: int = Field(1, ge=1, description="Steps between metrics")
+    seed: Seed = 0
+
+
+class EvaluateSpec(Spec):
+    """Fidelity, gradient cosine and true success, each with its interval."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    dataset: ArtifactId
+    global_model: ArtifactId
+    local_model: ArtifactId | None = None
+    policy: ArtifactId | None = None
+    task: Literal["push_disc", "push_t"] | None = Field(
+        None, description="True simulator that judges the policy, if the task has one"
+    )
+    episodes: int = Field(100, ge=1, description="Episodes of the policy in the true simulator")
+    horizon: int = Field(20, ge=1, description="Imagined steps compared with held-out episodes")
+    seed: Seed = 0
+
+
+class RolloutSpec(Spec):
+    """Imagined rollouts rendered beside the real episodes they start from."""
+
+    kind: Literal["rollout"] = "rollout"
+    dataset: ArtifactId
+    global_model: ArtifactId
+    local_model: ArtifactId | None = None
+    policy: ArtifactId | None = None
+    episodes: int = Field(4, ge=1, le=64, description="Held-out episodes to imagine")
+    horizon: int = Field(40, ge=1, description="Imagined steps")
+    seed: Seed = 0
+
+
+JobSpec = Annotated[
+    IngestSpec | GlobalModelSpec | LocalModelSpec | PolicySpec | EvaluateSpec | RolloutSpec,
+    Field(discriminator="kind"),
+]
+SPECS: dict[Kind, type[Spec]] = {
+    Kind.INGEST: IngestSpec,
+    Kind.GLOBAL_MODEL: GlobalModelSpec,
+    Kind.LOCAL_MODEL: LocalModelSpec,
+    Kind.POLICY: PolicySpec,
+    Kind.EVALUATE: EvaluateSpec,
+    Kind.ROLLOUT: RolloutSpec,
+}
+QUEUES: dict[Kind, str] = {k: "ingest" if k is Kind.INGEST else "gpu" for k in Kind}
+PREFIXES: dict[Kind, str] = {
+    Kind.INGEST: "ds",
+    Kind.GLOBAL_MODEL: "gm",
+    Kind.LOCAL_MODEL: "lm",
+    Kind.POLICY: "pi",
+    Kind.EVALUATE: "ev",
+    Kind.ROLLOUT: "ro",
+}
+"""Prefix of the id of the artifact that a job of this kind makes."""
+
+spec_adapter: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
+
+
+def inputs(spec: Spec) -> dict[str, str]:
+    """Artifact ids that a spec reads, by field."""
+    fields = ("upload", "dataset", "global_model", "local_model", "policy")
+    return {f: v for f in fields if (v := getattr(spec, f, None)) is not None}
