@@ -1,0 +1,191 @@
+"""What the service answers: the API builds these models, the client parses them.
+
+Fields the reader does not know are kept, so that an older client can talk to a newer service.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+"""Statuses that a job never leaves by itself."""
+
+
+class Reply(BaseModel):
+    """Base of all replies."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
+
+
+class Upload(Reply):
+    """A tus upload; `sha256` is there once `offset` has reached `size`."""
+
+    id: str
+    filename: str
+    size: int = Field(description="Bytes")
+    offset: int = Field(description="Bytes received so far")
+    sha256: str | None = None
+    complete: bool
+
+
+class Progress(Reply):
+    """How far a running job is; `eta_seconds` is None until it can be told."""
+
+    done: int
+    total: int
+    message: str = ""
+    time: float = Field(0.0, description="Unix seconds of the report")
+    eta_seconds: float | None = None
+
+
+class Job(Reply):
+    """One job: what was asked, how far it is, what came of it."""
+
+    id: str
+    kind: str
+    name: str
+    status: str = Field(description="queued, running, succeeded, failed or cancelled")
+    spec: dict[str, Any]
+    output_id: str | None = Field(None, description="Artifact the job makes, named beforehand")
+    depends_on: list[str] = Field(default_factory=list)
+    waiting_for: list[str] = Field(
+        default_factory=list, description="Jobs that must succeed before this one starts"
+    )
+    pipeline_id: str | None = None
+    attempt: int = 0
+    cancel_requested: bool = False
+    progress: Progress | None = None
+    result: dict[str, Any] | None = None
+    error: str | None = Field(None, description="Why it failed, and what to do")
+    created_at: datetime
+    started_at: datetime | None = Field(None, description="Start of the first attempt")
+    finished_at: datetime | None = None
+    seconds: float | None = Field(None, description="From start to finish, or to now")
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job is in a status that it never leaves by itself."""
+        return self.status in TERMINAL
+
+
+class Dataset(Reply):
+    """An ingested dataset; `meta` is its dataset.json (in the reply for one dataset)."""
+
+    id: str
+    name: str
+    job_id: str
+    created_at: datetime
+    episodes: int | None = None
+    frames: int | None = None
+    meta: dict[str, Any] | None = None
+
+
+class Episode(Reply):
+    """One episode of a dataset; `video_url` is signed and needs no header."""
+
+    n: int
+    length: int = Field(description="Frames")
+    split: str = Field(description="train or validation")
+    source: str = Field("", description="Where in the upload it came from")
+    video_url: str
+
+
+class EpisodeData(Episode):
+    """The numbers of one episode: T rows."""
+
+    fps: float
+    actions: list[list[float]] = Field(description="(T, A), the last row is zeros")
+    state: list[list[float]] | None = Field(None, description="(T, S)")
+    reward: list[float] | None = Field(None, description="(T,)")
+    terminated: list[bool] | None = None
+    success: list[bool] | None = None
+
+
+class Metric(Reply):
+    """One line of a run's metrics.jsonl."""
+
+    line: int = Field(description="1 for the first line")
+    step: int
+    time: float = Field(description="Unix seconds")
+    values: dict[str, float | None] = Field(description="None stands for not a number")
+
+
+class Metrics(Reply):
+    """Lines of a run's metrics; ask again with `after=next` for what came since."""
+
+    items: list[Metric]
+    next: int
+
+
+class Model(Reply):
+    """A trained model or policy; config, spec and lineage are in the reply for one model."""
+
+    id: str
+    name: str
+    kind: str
+    job_id: str
+    created_at: datetime
+    config: dict[str, Any] | None = None
+    spec: dict[str, Any] | None = None
+    lineage: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+
+
+class RolloutItem(Reply):
+    """One imagined rollout beside the real episode it starts from."""
+
+    n: int
+    kind: str = Field(description="replay (the logged actions) or policy")
+    episode: int | None = None
+    start: int | None = None
+    psnr: list[float | None] | None = Field(None, description="dB per imagined step")
+    static_psnr: list[float | None] | None = Field(
+        None, description="dB per step of repeating the first frame"
+    )
+    reward_real: list[float | None] | None = None
+    reward_imagined: list[float | None] | None = None
+    video_url: str = Field(description="Signed address of real and imagined side by side")
+    real_url: str | None = None
+    imagined_url: str | None = None
+
+
+class Rollout(Reply):
+    """Rendered imagined rollouts; `items` are in the reply for one rollout."""
+
+    id: str
+    name: str
+    job_id: str
+    created_at: datetime
+    fps: float | None = None
+    horizon: int | None = None
+    items: list[RolloutItem] | None = None
+
+
+class Evaluation(Reply):
+    """The figures that an evaluate job found."""
+
+    id: str
+    name: str
+    job_id: str
+    created_at: datetime
+    spec: dict[str, Any]
+    result: dict[str, Any]
+
+
+class Pipeline(Reply):
+    """The jobs of one line, in order."""
+
+    id: str
+    jobs: list[Job]
+
+    def output(self, kind: str) -> str | None:
+        """Id of the artifact that the first job of this kind makes."""
+        return next((j.output_id for j in self.jobs if j.kind == kind), None)
+
+
+class Event(Reply):
+    """One server-sent event of a job."""
+
+    event: Literal["metric", "progress", "state"]
+    data: dict[str, Any]

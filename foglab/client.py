@@ -1,0 +1,289 @@
+"""The service as Python calls; the command line and the dashboard use this and nothing else."""
+
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import httpx
+from pydantic import TypeAdapter
+
+from core.jobs.replies import (
+    Dataset,
+    Episode,
+    EpisodeData,
+    Evaluation,
+    Event,
+    Job,
+    Metrics,
+    Model,
+    Pipeline,
+    Reply,
+    Rollout,
+    RolloutItem,
+    Upload,
+)
+from core.jobs.spec import Spec
+from foglab import sse, tus
+from foglab.transport import ServiceError, Transport, problem
+
+__all__ = ["ServiceClient", "ServiceError"]
+
+API = "/api/v1"
+R = TypeVar("R", bound=Reply)
+
+
+class ServiceClient:
+    """Typed calls; each raises `ServiceError` and nothing else when the service says no.
+
+    `patience` is for how many seconds a call repeats itself while the service does not answer.
+    `public_url` is where a browser finds the service, if that is another address than `url`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        *,
+        timeout: float = 30.0,
+        patience: float = 5.0,
+        public_url: str | None = None,
+        http: httpx.Client | None = None,
+    ) -> None:
+        self._transport = Transport(url, token, timeout=timeout, patience=patience, http=http)
+        self.url = self._transport.url
+        self.public_url = (public_url or self.url).rstrip("/")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.http.close()
+
+    def link(self, signed: str) -> str:
+        """A `..._url` of a reply as an address that a browser's <video> can open."""
+        return signed if "://" in signed else f"{self.public_url}{signed}"
+
+    # --- Service
+
+    def health(self) -> dict[str, Any]:
+        """`{"status": "ok"}` while the API process lives; needs no token."""
+        return self._object("GET", "/healthz")
+
+    def ready(self) -> dict[str, Any]:
+        """Whether database and storage can be used; needs no token. 503 is an error."""
+        return self._object("GET", "/readyz")
+
+    def specs(self) -> dict[str, Any]:
+        """`{"kinds": {kind: JSON schema}, "presets": {preset: description}}` for forms."""
+        return self._object("GET", f"{API}/specs")
+
+    # --- Uploads and datasets
+
+    def upload(
+        self,
+        path: Path | str,
+        *,
+        resume: str | None = None,
+        progress: tus.Listener | None = None,
+        chunk: int = tus.CHUNK,
+    ) -> Upload:
+        """Upload a file, or a folder as a zip; `resume` is the id of a try that was cut off."""
+        with tus.as_file(Path(path)) as file:
+            upload = tus.upload_file(
+                self._transport, file, resume=resume, progress=progress, chunk=chunk
+            )
+        return self.get_upload(upload)
+
+    def get_upload(self, upload_id: str) -> Upload:
+        """State of one upload."""
+        return self._get(Upload, f"{API}/uploads/{upload_id}")
+
+    def ingest(
+        self, upload_id: str, name: str, *, key: str | None = None, **options: object
+    ) -> Job:
+        """Make a dataset of an upload; options are the fields of `IngestSpec`."""
+        body = {"upload_id": upload_id, "name": name, **options}
+        return Job.model_validate(self._post(f"{API}/datasets", body, key)["job"])
+
+    def datasets(self, limit: int = 100) -> list[Dataset]:
+        """Newest first."""
+        return self._list(Dataset, f"{API}/datasets", limit=limit)
+
+    def dataset(self, dataset_id: str) -> Dataset:
+        """One dataset with its `meta`."""
+        return self._get(Dataset, f"{API}/datasets/{dataset_id}")
+
+    def dataset_report(self, dataset_id: str) -> dict[str, Any]:
+        """What validation found when the dataset was ingested."""
+        return self._object("GET", f"{API}/datasets/{dataset_id}/report")
+
+    def episodes(self, dataset_id: str) -> list[Episode]:
+        """All episodes of a dataset."""
+        return self._list(Episode, f"{API}/datasets/{dataset_id}/episodes")
+
+    def episode(self, dataset_id: str, n: int) -> EpisodeData:
+        """Actions, state and rewards of one episode."""
+        return self._get(EpisodeData, f"{API}/datasets/{dataset_id}/episodes/{n}")
+
+    # --- Jobs
+
+    def submit(
+        self,
+        kind: str,
+        spec: Spec | dict[str, Any] | None = None,
+        *,
+        preset: str | None = None,
+        name: str | None = None,
+        depends_on: Sequence[str] = (),
+        key: str | None = None,
+    ) -> Job:
+        """Queue a job; with a preset, `spec` holds only what differs from it."""
+        fields = spec.model_dump(mode="json") if isinstance(spec, Spec) else (spec or {})
+        body = {"kind": kind, "spec": fields, "preset": preset, "name": name}
+        return Job.model_validate(
+            self._post(f"{API}/jobs", {**body, "depends_on": list(depends_on)}, key)
+        )
+
+    def pipeline(
+        self,
+        *,
+        preset: str,
+        dataset_id: str | None = None,
+        upload_id: str | None = None,
+        name: str | None = None,
+        task: str | None = None,
+        seed: int = 0,
+        key: str | None = None,
+    ) -> Pipeline:
+        """Queue the whole line for a dataset, or for an upload that becomes one."""
+        source = {"dataset_id": dataset_id, "upload_id": upload_id, "name": name}
+        body = {**source, "preset": preset, "task": task, "seed": seed}
+        return Pipeline.model_validate(self._post(f"{API}/pipelines", body, key))
+
+    def jobs(
+        self,
+        *,
+        status: str | None = None,
+        kind: str | None = None,
+        pipeline: str | None = None,
+        limit: int = 100,
+    ) -> list[Job]:
+        """Newest first."""
+        return self._list(
+            Job, f"{API}/jobs", status=status, kind=kind, pipeline=pipeline, limit=limit
+        )
+
+    def job(self, job_id: str) -> Job:
+        """One job."""
+        return self._get(Job, f"{API}/jobs/{job_id}")
+
+    def cancel(self, job_id: str) -> Job:
+        """Ask a job to stop; a running one ends within seconds, with a checkpoint."""
+        return Job.model_validate(self._object("POST", f"{API}/jobs/{job_id}/cancel"))
+
+    def retry(self, job_id: str) -> Job:
+        """Queue a failed or cancelled job again; it goes on from its last checkpoint."""
+        return Job.model_validate(self._object("POST", f"{API}/jobs/{job_id}/retry", repeat=False))
+
+    def metrics(self, job_id: str, after: int = 0, limit: int | None = None) -> Metrics:
+        """Metric lines after line `after` (0: from the first)."""
+        params = _given(after=after, limit=limit)
+        return Metrics.model_validate(
+            self._object("GET", f"{API}/jobs/{job_id}/metrics", params=params)
+        )
+
+    def log(self, job_id: str, tail: int = 200) -> str:
+        """The last lines that the job's process wrote."""
+        path = f"{API}/jobs/{job_id}/log"
+        return self._transport.request("GET", path, params={"tail": tail}).text
+
+    def events(self, job_id: str, after: int = 0) -> Iterator[Event]:
+        """Metric, progress and state events as they happen, until the job has ended."""
+        return sse.job_events(self._transport, f"{API}/jobs/{job_id}/events", after)
+
+    def wait(
+        self, job_ids: str | Iterable[str], *, timeout: float | None = None, every: float = 1.0
+    ) -> list[Job]:
+        """Wait until all jobs have ended, whatever the end; `TimeoutError` after `timeout` s."""
+        ids = [job_ids] if isinstance(job_ids, str) else list(job_ids)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not all((jobs := {i: self.job(i) for i in ids})[i].ended for i in ids):
+            if deadline is not None and time.monotonic() > deadline:
+                states = ", ".join(f"{i} {jobs[i].status}" for i in ids)
+                raise TimeoutError(f"not ended after {timeout} s: {states}")
+            time.sleep(every)
+        return [jobs[i] for i in ids]
+
+    # --- Results
+
+    def models(self, kind: str | None = None, limit: int = 100) -> list[Model]:
+        """Newest first; kind is global_model, local_model or policy."""
+        return self._list(Model, f"{API}/models", kind=kind, limit=limit)
+
+    def model(self, model_id: str) -> Model:
+        """One model with config, spec, lineage and result."""
+        return self._get(Model, f"{API}/models/{model_id}")
+
+    def download_model(self, model_id: str, target: Path | str) -> Path:
+        """Write the model's folder as a zip to `target`."""
+        target = Path(target)
+        partial = target.with_name(f".{target.name}.part")
+        path = f"{API}/models/{model_id}/download"
+        try:
+            with self._transport.http.stream("GET", path) as response, partial.open("wb") as file:
+                if response.is_error:
+                    response.read()
+                    raise problem(response)
+                for block in response.iter_bytes(1 << 20):
+                    file.write(block)
+            return partial.replace(target)
+        except httpx.TransportError as error:
+            raise self._transport.unreachable(error) from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def rollouts(self, limit: int = 100) -> list[Rollout]:
+        """Newest first."""
+        return self._list(Rollout, f"{API}/rollouts", limit=limit)
+
+    def rollout(self, rollout_id: str) -> Rollout:
+        """One rollout with its items; `link(item.video_url)` plays in a browser."""
+        return self._get(Rollout, f"{API}/rollouts/{rollout_id}")
+
+    def rollout_errors(self, rollout_id: str) -> list[RolloutItem]:
+        """Per-step errors of all items."""
+        return self._list(RolloutItem, f"{API}/rollouts/{rollout_id}/errors")
+
+    def evaluations(self, limit: int = 100) -> list[Evaluation]:
+        """Newest first."""
+        return self._list(Evaluation, f"{API}/evaluations", limit=limit)
+
+    # --- Helpers
+
+    def _object(self, method: str, path: str, **kw: Any) -> dict[str, Any]:
+        return _objects.validate_python(self._transport.json(method, path, **kw))
+
+    def _get(self, model: type[R], path: str) -> R:
+        return model.model_validate(self._object("GET", path))
+
+    def _list(self, model: type[R], path: str, **params: object) -> list[R]:
+        items = self._object("GET", path, params=_given(**params))["items"]
+        return [model.model_validate(item) for item in items]
+
+    def _post(self, path: str, body: dict[str, Any], key: str | None) -> dict[str, Any]:
+        # With a key the service makes one job of any number of repeats, so repeating is safe.
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        return self._object("POST", path, json=_given(**body), headers=headers)
+
+
+_objects: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+
+
+def _given(**values: object) -> dict[str, Any]:
+    return {k: v for k, v in values.items() if v is not None}
