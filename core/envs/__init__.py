@@ -1,0 +1,25 @@
+"""Tasks with a true simulator: they make logs and judge policies; training never touches them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+
+from core.envs.push_disc import PushDiscEnv
+
+TASKS: dict[str, Callable[..., gym.Env[Any, Any]]] = {"push_disc": PushDiscEnv}
+
+
+def make_task(name: str, image_size: int = 64, **options: Any) -> gym.Env[Any, Any]:
+    """The task's environment: observations `pixels` (S, S, 3) uint8 and `state` (D,) float32 in
+    [-1, 1], relative actions in [-1, 1], exact `get_state` and `set_state`.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    if name not in TASKS:
+        raise ValueError(f"no task {name!r}; there are {', '.join(TASKS)}")
+    return TASKS[name](image_size=image_size, **options)
+
+
+gym.register("foglab/PushDisc-v0", "core.envs.push_disc:PushDiscEnv")
