@@ -1,0 +1,119 @@
+"""One engine for SQLite and PostgreSQL, with writes that are serialised and durable."""
+
+import importlib
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+from types import ModuleType
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from core.jobs.errors import StoreUnavailable
+
+T = TypeVar("T")
+BUSY_SECONDS = 5.0
+_RETRIES = 5
+_SAFE_WAL = (3, 51, 3)  # older libraries can corrupt a WAL that is reset under several processes
+_WRITES = {"sqlite_immediate": True}
+_CONFLICTS = ("40001", "40P01")  # PostgreSQL: serialization failure, deadlock
+
+
+class Database:
+    """Runs functions in transactions: `read` on a snapshot, `write` alone and durable."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = make_engine(url)
+        # SQLite's own waiting is polling without order; threads of one process queue here instead.
+        self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else nullcontext()
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Raises `StoreUnavailable` if the database cannot be reached."""
+        try:
+            with self.engine.begin() as connection:
+                return work(connection)
+        except (OperationalError, PoolTimeout) as error:
+            raise StoreUnavailable(_reason(error)) from error
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Commit what `work` did, or nothing. Two racing inserts of one key: the loser looks again.
+
+        Raises `StoreUnavailable` if the database cannot be reached or stays busy.
+        """
+        for attempt in range(_RETRIES):
+            try:
+                with self._turn, self.engine.connect() as connection:
+                    connection = connection.execution_options(**_WRITES)
+                    with connection.begin():
+                        return work(connection)
+            except (DBAPIError, PoolTimeout) as error:
+                if _conflict(error) and attempt < _RETRIES - 1:
+                    continue
+                if isinstance(error, OperationalError | PoolTimeout):
+                    raise StoreUnavailable(_reason(error)) from error
+                raise
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def make_engine(url: str, *, statement_seconds: float | None = 10.0) -> Engine:
+    """Engine for `sqlite:///…` or `postgresql://…`; a statement never hangs for ever."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite_engine(parsed)
+    options = f"-c statement_timeout={int(statement_seconds * 1000)}" if statement_seconds else ""
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,  # a restarted server is noticed before the statement, not by it
+        connect_args={"connect_timeout": 5, "options": options},
+    )
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    module = sqlite_module()
+    engine = create_engine(url, module=module, connect_args={"timeout": BUSY_SECONDS})
+    journal = "WAL" if module.sqlite_version_info >= _SAFE_WAL else "TRUNCATE"
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions on its own
+        cursor = connection.cursor()
+        if cursor.execute("PRAGMA journal_mode").fetchone()[0].upper() != journal:
+            cursor.execute(f"PRAGMA journal_mode={journal}")
+        cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged row survives power loss
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A deferred transaction that turns into a writer fails at once when another one wrote
+        # in between, without waiting; so a writer takes its lock at the start.
+        immediate = connection.get_execution_options().get("sqlite_immediate", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine
+
+
+def sqlite_module() -> ModuleType:
+    """The newest SQLite at hand: the bundled wheel if it is installed, else Python's own."""
+    try:
+        return importlib.import_module("pysqlite3.dbapi2")
+    except ImportError:
+        return importlib.import_module("sqlite3.dbapi2")
+
+
+def _conflict(error: Exception) -> bool:
+    if isinstance(error, IntegrityError):
+        return True
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONFLICTS
+
+
+def _reason(error: Exception) -> str:
+    """The driver's first line: no statement, no parameters."""
+    original = getattr(error, "orig", None) or error
+    return str(original).strip().split("\n", 1)[0] or type(original).__name__

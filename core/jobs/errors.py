@@ -1,0 +1,63 @@
+"""What the store refuses, one class per reason."""
+
+
+class StoreError(Exception):
+    """Base of everything the store raises on purpose."""
+
+
+class JobNotFound(StoreError, LookupError):
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is no job {job_id!r}")
+        self.job_id = job_id
+
+
+class ArtifactNotFound(StoreError, LookupError):
+    def __init__(self, artifact_id: str) -> None:
+        super().__init__(f"there is no artifact {artifact_id!r}")
+        self.artifact_id = artifact_id
+
+
+class UploadNotFound(StoreError, LookupError):
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"there is no finished upload {upload_id!r}")
+        self.upload_id = upload_id
+
+
+class TokenNotFound(StoreError, LookupError):
+    def __init__(self, token_id: str) -> None:
+        super().__init__(f"there is no token {token_id!r}")
+        self.token_id = token_id
+
+
+class UnknownInput(StoreError, ValueError):
+    """A spec names an input that does not exist or is of another kind."""
+
+    def __init__(self, field: str, identifier: str, reason: str) -> None:
+        super().__init__(f"{field}: {identifier!r} {reason}")
+        self.field = field
+        self.identifier = identifier
+
+
+class IllegalTransition(StoreError):
+    """The job is not in a state in which this can be done."""
+
+
+class IdempotencyConflict(StoreError):
+    """The idempotency key was used before, with another body."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"idempotency key {key!r} was used before with another request body")
+        self.key = key
+
+
+class Lost(StoreError):
+    """The claim is no longer ours: another epoch, or the job ended. Stop at once."""
+
+    def __init__(self, job_id: str, epoch: int) -> None:
+        super().__init__(f"claim {epoch} of {job_id} is no longer valid")
+        self.job_id = job_id
+        self.epoch = epoch
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be reached or is busy; nothing was changed, try again."""

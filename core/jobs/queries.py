@@ -1,0 +1,67 @@
+"""Reading jobs."""
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, func, select
+
+from core.jobs.records import Job, JobState, ReadyJob, Silence
+from core.jobs.rows import Rows, as_jobs, one_job
+from core.jobs.spec import QUEUES, Kind
+from core.jobs.tables import jobs
+from core.jobs.transitions import claimable
+
+
+class Queries(Rows):
+    """One job, many jobs, and what a worker could do next."""
+
+    def get(self, job_id: str) -> Job:
+        """Raises `JobNotFound`."""
+        return self.database.read(lambda c: one_job(c, job_id))
+
+    def list_jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        kind: Kind | None = None,
+        pipeline: str | None = None,
+        cursor: int | None = None,
+        limit: int = 50,
+    ) -> list[Job]:
+        """Newest first; `cursor` is the `seq` of the last job of the page before."""
+        query = select(jobs).order_by(jobs.c.seq.desc()).limit(limit)
+        if state is not None:
+            query = query.where(jobs.c.state == state.value)
+        if kind is not None:
+            query = query.where(jobs.c.kind == kind.value)
+        if pipeline is not None:
+            query = query.where(jobs.c.pipeline == pipeline)
+        if cursor is not None:
+            query = query.where(jobs.c.seq < cursor)
+        return self.database.read(lambda c: as_jobs(c, c.execute(query)))
+
+    def ready_jobs(self, queue: str | None = None, limit: int = 100) -> list[ReadyJob]:
+        """Queued jobs that could be claimed now, oldest first; of one queue or of all."""
+        kinds = [k.value for k in Kind if queue is None or QUEUES[k] == queue]
+
+        def work(connection: Connection) -> list[ReadyJob]:
+            query = (
+                select(jobs.c.id, jobs.c.kind)
+                .where(claimable(self.clock()), jobs.c.kind.in_(kinds))
+                .order_by(jobs.c.seq)
+                .limit(limit)
+            )
+            return [ReadyJob.model_validate(row) for row in connection.execute(query)]
+
+        return self.database.read(work)
+
+    def running(self) -> list[Silence]:
+        """Heartbeat counters of all running jobs."""
+        query = select(jobs.c.id, jobs.c.epoch, jobs.c.hb_seq)
+        query = query.where(jobs.c.state == JobState.RUNNING.value)
+        return self.database.read(lambda c: [Silence.model_validate(r) for r in c.execute(query)])
+
+    def counts(self, states: Collection[JobState] = tuple(JobState)) -> dict[JobState, int]:
+        """How many jobs are in each state."""
+        query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+        found = self.database.read(lambda c: {JobState(s): int(n) for s, n in c.execute(query)})
+        return {s: found.get(s, 0) for s in states}

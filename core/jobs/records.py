@@ -1,0 +1,135 @@
+"""What the store hands out: frozen copies of rows."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from core.jobs.spec import Kind
+
+Json = dict[str, JsonValue]
+
+
+class JobState(StrEnum):
+    """Only `running` goes back to `queued`; a user's retry alone reopens a failed or cancelled job."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+class ArtifactType(StrEnum):
+    DATASET = "dataset"
+    MODEL = "model"
+    ROLLOUT = "rollout"
+    EVALUATION = "evaluation"
+
+
+ARTIFACT_TYPES: dict[Kind, ArtifactType] = {
+    Kind.INGEST: ArtifactType.DATASET,
+    Kind.GLOBAL_MODEL: ArtifactType.MODEL,
+    Kind.LOCAL_MODEL: ArtifactType.MODEL,
+    Kind.POLICY: ArtifactType.MODEL,
+    Kind.EVALUATE: ArtifactType.EVALUATION,
+    Kind.ROLLOUT: ArtifactType.ROLLOUT,
+}
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class Job(Record):
+    """One row of `jobs`. Times are Unix seconds."""
+
+    seq: int
+    """Grows with every job; the cursor of a listing."""
+    id: str
+    kind: Kind
+    name: str
+    spec: Json
+    output_id: str
+    pipeline: str | None = None
+    """Id of the first job of the pipeline this one was submitted with."""
+    state: JobState
+    epoch: int
+    """Number of the claim; every write of a worker carries it."""
+    owner: str | None = None
+    hb_seq: int
+    attempt: int
+    max_attempts: int
+    cancel_requested: bool
+    not_before: float | None = None
+    progress: Json | None = None
+    result: Json | None = None
+    error: str | None = None
+    ended_by: str | None = None
+    """The dependency whose failure or cancellation ended this job."""
+    submitter: str = ""
+    created_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    depends_on: tuple[str, ...] = ()
+
+
+class ReadyJob(Record):
+    """A queued job that a worker may claim now."""
+
+    id: str
+    kind: Kind
+
+
+class Silence(Record):
+    """A running job as the reaper looks at it."""
+
+    id: str
+    epoch: int
+    hb_seq: int
+
+
+class NewArtifact(Record):
+    """What a finished job publishes; its id, type and kind follow from the job."""
+
+    summary: Json = Field(default_factory=dict)
+    lineage: tuple[str, ...] = ()
+
+
+class Artifact(Record):
+    """A dataset, model, rollout or evaluation that is complete on disk."""
+
+    seq: int
+    id: str
+    type: ArtifactType
+    kind: Kind
+    name: str
+    job_id: str
+    summary: Json
+    lineage: tuple[str, ...]
+    """Ids of the inputs it was made from."""
+    created_at: float
+
+
+class Upload(Record):
+    """A finished upload."""
+
+    id: str
+    filename: str
+    size: int
+    sha256: str
+    created_at: float
+
+
+class Token(Record):
+    """A caller's credential without its secret."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: float
+    expires_at: float | None = None
+    revoked_at: float | None = None

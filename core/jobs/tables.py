@@ -1,0 +1,100 @@
+"""The tables, the same on SQLite and PostgreSQL. Times are Unix seconds."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+# SQLite counts up by itself only for a key declared exactly INTEGER.
+_counter = BigInteger().with_variant(Integer, "sqlite")
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("seq", _counter, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("kind", String(20), nullable=False),
+    Column("name", String(120), nullable=False),
+    Column("spec", JSON, nullable=False),
+    Column("output_id", String(40), nullable=False, unique=True),
+    Column("pipeline", String(40)),
+    Column("state", String(12), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("owner", String(200)),
+    Column("hb_seq", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("not_before", Float),
+    Column("progress", JSON(none_as_null=True)),
+    Column("result", JSON(none_as_null=True)),
+    Column("error", Text),
+    Column("ended_by", String(40)),
+    Column("submitter", String(40), nullable=False),
+    Column("idem_key", String(255)),
+    Column("body_hash", String(64)),
+    Column("created_at", Float, nullable=False),
+    Column("started_at", Float),
+    Column("finished_at", Float),
+    UniqueConstraint("submitter", "idem_key", name="uq_jobs_idempotency"),
+    Index("ix_jobs_state_seq", "state", "seq"),
+    Index("ix_jobs_pipeline", "pipeline"),
+    Index("ix_jobs_ended_by", "ended_by"),
+)
+
+job_dependencies = Table(
+    "job_dependencies",
+    metadata,
+    Column("job_id", String(40), ForeignKey("jobs.id"), primary_key=True),
+    Column("depends_on", String(40), ForeignKey("jobs.id"), primary_key=True),
+    Index("ix_job_dependencies_depends_on", "depends_on"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("seq", _counter, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("type", String(12), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("name", String(120), nullable=False),
+    Column("job_id", String(40), ForeignKey("jobs.id"), nullable=False, unique=True),
+    Column("summary", JSON, nullable=False),
+    Column("lineage", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index("ix_artifacts_type_seq", "type", "seq"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("filename", String(255), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("name", String(120), nullable=False),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("scopes", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float),
+    Column("revoked_at", Float),
+)
