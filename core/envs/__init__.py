@@ -1,13 +1,28 @@
 """Tasks with a true simulator: they make logs and judge policies; training never touches them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
 
+from core.envs.play import PushDiscPlay
+from core.envs.policies import Policy, PushDiscExpert
 from core.envs.push_disc import PushDiscEnv
 
-TASKS: dict[str, Callable[..., gym.Env[Any, Any]]] = {"push_disc": PushDiscEnv}
+
+@dataclass(frozen=True)
+class Task:
+    """A true simulator with its scripted policies."""
+
+    make: Callable[..., gym.Env[Any, Any]]
+    play: Callable[[], Policy]
+    """Exploration that makes logs."""
+    expert: Callable[[], Policy] | None
+    """Reference that judges learned policies, if the task has one."""
+
+
+TASKS = {"push_disc": Task(PushDiscEnv, PushDiscPlay, PushDiscExpert)}
 
 
 def make_task(name: str, image_size: int = 64, **options: Any) -> gym.Env[Any, Any]:
@@ -19,7 +34,7 @@ def make_task(name: str, image_size: int = 64, **options: Any) -> gym.Env[Any, A
     """
     if name not in TASKS:
         raise ValueError(f"no task {name!r}; there are {', '.join(TASKS)}")
-    return TASKS[name](image_size=image_size, **options)
+    return TASKS[name].make(image_size=image_size, **options)
 
 
 gym.register("foglab/PushDisc-v0", "core.envs.push_disc:PushDiscEnv")
