@@ -38,6 +38,11 @@ _OVERRIDES: dict[Preset, dict[Kind, dict[str, object]]] = {
 }
 
 
+def overrides(preset: Preset, kind: Kind) -> Mapping[str, object]:
+    """Fields in which a preset's spec of this kind is unlike the defaults."""
+    return _OVERRIDES[preset].get(kind, {})
+
+
 def new_ids() -> dict[Kind, str]:
     """Fresh ids for the artifacts that a pipeline makes."""
     return {kind: f"{PREFIXES[kind]}_{secrets.token_hex(8)}" for kind in Kind}
