@@ -34,7 +34,7 @@ def upload_file(
             except ServiceError as error:
                 # No answer or a conflict: what arrived is for the service to say.
                 tries += 1
-                if error.status not in {0, 409, 460, 502, 504} or tries > 8:
+                if error.status not in {0, 409, 423, 460, 502, 504} or tries > 8:
                     raise
                 offset = current_offset(transport, location)
             if progress is not None:

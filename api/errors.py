@@ -1,0 +1,96 @@
+"""Every refusal as problem details (RFC 9457), decided in one table."""
+
+import errno
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+Handler = Callable[[Request, Exception], Awaitable[JSONResponse]]
+
+
+class Problem(Exception):
+    """A refusal with words of its own."""
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str = "",
+        *,
+        errors: list[dict[str, Any]] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(title)
+        self.status, self.title, self.detail = status, title, detail
+        self.errors, self.headers = errors, headers
+
+
+def problem_response(problem: Problem) -> JSONResponse:
+    """The problem as application/problem+json."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail or problem.title,
+    }
+    if problem.errors is not None:
+        body["errors"] = problem.errors
+    return JSONResponse(
+        body, problem.status, problem.headers, media_type="application/problem+json"
+    )
+
+
+def field_errors(error: RequestValidationError | ValidationError, prefix: str = "") -> Problem:
+    """422 that names each wrong field, as `spec.steps`, and what is wrong with it."""
+    errors = []
+    for e in error.errors():
+        path = [str(part) for part in e["loc"] if part not in _NOISE]
+        errors.append({"field": ".".join([prefix, *path]).strip("."), "message": e["msg"]})
+    told = "; ".join(f"{e['field'] or 'body'}: {e['message']}" for e in errors)
+    return Problem(422, "The request has wrong fields", told, errors=errors)
+
+
+_NOISE = frozenset({"body", "query", "path", "header"})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def _http(error: HTTPException) -> Problem:
+    phrase = HTTPStatus(error.status_code).phrase
+    detail = "" if error.detail == phrase else str(error.detail)
+    return Problem(error.status_code, phrase, detail, headers=error.headers)
+
+
+def _os_error(error: OSError) -> Problem | None:
+    if error.errno in _FULL:
+        return Problem(507, "The service's disk is full", "Free space on the service's disk")
+    return None
+
+
+def handler(translate: Callable[[Any], Problem | None]) -> Handler:
+    """An exception handler of FastAPI from a translation; None lets the error go on."""
+
+    async def handle(_: Request, error: Exception) -> JSONResponse:
+        problem = translate(error)
+        if problem is None:
+            raise error
+        return problem_response(problem)
+
+    return handle
+
+
+def install(app: FastAPI, table: Mapping[type[Exception], Callable[[Any], Problem | None]]) -> None:
+    """Register the general table and the service's own."""
+    general: dict[type[Exception], Callable[[Any], Problem | None]] = {
+        Problem: lambda error: error,
+        RequestValidationError: field_errors,
+        HTTPException: _http,
+        OSError: _os_error,
+    }
+    for kind, translate in {**general, **table}.items():
+        app.add_exception_handler(kind, handler(translate))

@@ -1,0 +1,169 @@
+"""The application: `uvicorn --factory api.main:create_app`, or `python -m api`."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from anyio import create_task_group, sleep
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.types import Scope
+
+from api import errors
+from api.deps import Services, caller
+from api.errors import Problem
+from api.middleware import Guard
+from api.routes import (
+    datasets,
+    evaluations,
+    jobs,
+    models,
+    operations,
+    pipelines,
+    rollouts,
+    specs,
+    uploads,
+)
+from api.settings import Settings
+from api.signing import Signer, load_secret
+from api.uploads import Uploads
+from api.views import PREFIX
+from core.artifacts import Artifacts, UnknownArtifact
+from core.jobs.errors import (
+    ArtifactNotFound,
+    IdempotencyConflict,
+    IllegalTransition,
+    JobNotFound,
+    StoreUnavailable,
+    UnknownInput,
+    UploadNotFound,
+)
+from core.jobs.store import Store
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
+"""The only paths that answer without a token. All else is denied by its router."""
+SIGNED_PATHS = frozenset(
+    {
+        f"{PREFIX}/datasets/{{dataset_id}}/episodes/{{n}}/video",
+        f"{PREFIX}/rollouts/{{rollout_id}}/video",
+    }
+)
+"""The only paths that take a signature instead of a token."""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The API on one installation; nothing is opened before the application starts."""
+    settings = settings or Settings()
+    app = FastAPI(
+        title="foglab",
+        version="0.1.0",
+        description="Robot logs in, world models and policies out.",
+        lifespan=_lifespan(settings),
+        docs_url="/docs",
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        # A redirect would answer without a token, and names a second address for one thing.
+        redirect_slashes=False,
+    )
+    _include_routers(app)
+    _install_errors(app)
+    app.add_middleware(Guard, body_limit=_body_limit(settings.max_body_bytes))
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Range", *_TUS],
+            expose_headers=["Location", "Content-Range", "X-Request-Id", *_TUS],
+        )
+    return app
+
+
+_TUS = ("Tus-Resumable", "Upload-Offset", "Upload-Length", "Upload-Metadata", "Upload-Checksum")
+
+
+def _include_routers(app: FastAPI) -> None:
+    protected = APIRouter(prefix=PREFIX, dependencies=[Depends(caller)])
+    for module in (uploads, datasets, jobs, pipelines, models, rollouts, evaluations, specs):
+        protected.include_router(module.router)
+    signed = APIRouter(prefix=PREFIX)
+    signed.include_router(datasets.videos)
+    signed.include_router(rollouts.videos)
+    for router in (signed, protected, operations.open_router, operations.router):
+        app.include_router(router)
+
+
+def _install_errors(app: FastAPI) -> None:
+    def unknown_input(error: UnknownInput) -> Problem:
+        fields = [{"field": error.field, "message": str(error)}]
+        return Problem(422, "An input does not exist", str(error), errors=fields)
+
+    def gone(title: str) -> Callable[[Any], Problem]:
+        return lambda error: Problem(404, title, str(error))
+
+    def conflict(title: str) -> Callable[[Any], Problem]:
+        return lambda error: Problem(409, title, str(error))
+
+    errors.install(
+        app,
+        {
+            JobNotFound: gone("No such job"),
+            ArtifactNotFound: gone("Not found"),
+            UploadNotFound: gone("No such upload"),
+            UnknownArtifact: gone("Not found"),
+            IllegalTransition: conflict("The job's state does not allow this"),
+            IdempotencyConflict: conflict("The key was used before"),
+            UnknownInput: unknown_input,
+            StoreUnavailable: lambda _: Problem(
+                503,
+                "The database is busy",
+                "Nothing was changed; try again",
+                headers={"Retry-After": "2"},
+            ),
+        },
+    )
+
+
+def _body_limit(most: int) -> Callable[[Scope], int | None]:
+    def limit(scope: Scope) -> int | None:
+        # Bytes of uploads go to the disk as they come, and the handler counts them.
+        chunk = scope["method"] == "PATCH" and scope["path"].startswith(f"{PREFIX}/uploads/")
+        return None if chunk else most
+
+    return limit
+
+
+def _lifespan(settings: Settings) -> Callable[[FastAPI], Any]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services = await run_sync(_open, settings)
+        app.state.services = services
+        async with create_task_group() as group:
+            group.start_soon(_sweep, services)
+            try:
+                yield
+            finally:
+                group.cancel_scope.cancel()
+        await run_sync(services.store.close)
+
+    return lifespan
+
+
+def _open(settings: Settings) -> Services:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    artifacts = Artifacts(settings.home.resolve())
+    return Services(
+        settings=settings,
+        store=Store.open(settings.environment.database_url),
+        artifacts=artifacts,
+        uploads=Uploads(artifacts),
+        signer=Signer(load_secret(settings.home / "secret"), settings.signed_url_seconds),
+    )
+
+
+async def _sweep(s: Services) -> None:
+    """Remove abandoned uploads once an hour."""
+    while True:
+        await run_sync(s.uploads.remove_abandoned, s.settings.upload_days * 86_400)
+        await sleep(3600)

@@ -1,0 +1,175 @@
+"""Ingested datasets, their episodes and videos."""
+
+import os
+import secrets
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.responses import FileResponse
+from pydantic import Field
+
+from api.deps import (
+    CallerDep,
+    CursorQuery,
+    IdempotencyKey,
+    LimitQuery,
+    Services,
+    ServicesDep,
+    caller_or_signature,
+    known_id,
+)
+from api.errors import Problem
+from api.files import read_json, video
+from api.routes.jobs import body_hash
+from api.views import PREFIX, dataset_reply, job_replies
+from core.data.dataset import Dataset, EpisodeInfo
+from core.data.video import write_mp4
+from core.jobs import replies
+from core.jobs.records import Artifact, ArtifactType
+from core.jobs.replies import Reply
+from core.jobs.spec import ArtifactId, IngestSpec
+
+router = APIRouter(prefix="/datasets", tags=["datasets"])
+videos = APIRouter(
+    prefix="/datasets", tags=["datasets"], dependencies=[Depends(caller_or_signature)]
+)
+
+
+class NewDataset(IngestSpec):
+    """What `POST /datasets` takes: an `IngestSpec` whose upload is called `upload_id`."""
+
+    upload: ArtifactId = Field(alias="upload_id", description="Finished upload that holds the logs")
+
+
+class Accepted(Reply):
+    """The job that was queued."""
+
+    job: replies.Job
+
+
+class DatasetPage(Reply):
+    """One page; `next` is the cursor of the page after it."""
+
+    items: list[replies.Dataset]
+    next: int | None
+
+
+class EpisodePage(Reply):
+    """All episodes."""
+
+    items: list[replies.Episode]
+
+
+@router.post("", status_code=202)
+def ingest(
+    body: NewDataset, s: ServicesDep, caller: CallerDep, idempotency_key: IdempotencyKey = None
+) -> Accepted:
+    """Queue the job that makes a dataset of an upload."""
+    job = s.store.submit(
+        IngestSpec.model_validate(body.model_dump()),
+        body.name,
+        idem_key=idempotency_key,
+        body_hash=body_hash("datasets", body),
+        submitter=caller.id,
+    )
+    return Accepted(job=job_replies(s, [job])[0])
+
+
+@router.get("")
+def list_datasets(
+    s: ServicesDep, limit: LimitQuery = 100, cursor: CursorQuery = None
+) -> DatasetPage:
+    """Newest first. A dataset is listed once it is complete."""
+    found = s.store.list_artifacts(type=ArtifactType.DATASET, cursor=cursor, limit=limit)
+    return DatasetPage(
+        items=[dataset_reply(s, a) for a in found],
+        next=found[-1].seq if len(found) == limit else None,
+    )
+
+
+@router.get("/{dataset_id}")
+def get_dataset(dataset_id: str, s: ServicesDep) -> replies.Dataset:
+    """One dataset with its shapes, units and statistics."""
+    return dataset_reply(s, _artifact(s, dataset_id))
+
+
+@router.get("/{dataset_id}/report")
+def get_report(dataset_id: str, s: ServicesDep) -> dict[str, Any]:
+    """What validation found."""
+    artifact = _artifact(s, dataset_id)
+    return read_json(s.artifacts.dataset(artifact.id) / "report.json") or {}
+
+
+@router.get("/{dataset_id}/episodes")
+def list_episodes(dataset_id: str, s: ServicesDep) -> EpisodePage:
+    """All episodes with their length and split."""
+    dataset = _open(s, dataset_id)
+    items = [_episode(s, dataset_id, n, e) for n, e in enumerate(dataset.episodes)]
+    return EpisodePage(items=items)
+
+
+@router.get("/{dataset_id}/episodes/{n}")
+def get_episode(dataset_id: str, n: int, s: ServicesDep) -> replies.EpisodeData:
+    """Actions, state, rewards and labels of one episode."""
+    dataset = _open(s, dataset_id)
+    episode = _nth(dataset, n)
+    rows = slice(episode.start, episode.start + episode.length)
+    numbers = {f: v[rows].tolist() for f, v in dataset.fields().items() if f != "frames"}
+    common = _episode(s, dataset_id, n, episode).model_dump()
+    return replies.EpisodeData.model_validate({**common, **numbers, "fps": dataset.meta.fps})
+
+
+@videos.get("/{dataset_id}/episodes/{n}/video", response_class=FileResponse)
+@videos.head("/{dataset_id}/episodes/{n}/video", include_in_schema=False)
+def get_video(
+    dataset_id: str,
+    n: int,
+    s: ServicesDep,
+    range: Annotated[str | None, Header(max_length=1000)] = None,
+    sig: Annotated[str | None, Query(description="Signature, instead of a token")] = None,
+    exp: Annotated[str | None, Query(description="Unix seconds of the signature's end")] = None,
+) -> FileResponse:
+    """The episode as H.264 mp4, with ranges; made at the first request if ingest made none."""
+    dataset = _open(s, dataset_id)
+    episode = _nth(dataset, n)
+    preview = dataset.path / "previews" / f"{n}.mp4"
+    if preview.is_file():
+        return video(preview, range)
+    cached = s.artifacts.root / "cache" / "previews" / dataset_id / f"{n}.mp4"
+    if not cached.is_file():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        beside = cached.with_name(f".{n}.{os.getpid()}.{secrets.token_hex(4)}.mp4")
+        try:
+            frames = dataset.frames[episode.start : episode.start + episode.length]
+            write_mp4(beside, frames, dataset.meta.fps)
+            beside.replace(cached)
+        finally:
+            beside.unlink(missing_ok=True)
+    return video(cached, range)
+
+
+def _artifact(s: Services, dataset_id: str) -> Artifact:
+    artifact = s.store.get_artifact(known_id(dataset_id))
+    if artifact.type is not ArtifactType.DATASET:
+        raise Problem(404, "No such dataset", f"{dataset_id} is a {artifact.type}")
+    return artifact
+
+
+def _open(s: Services, dataset_id: str) -> Dataset:
+    return Dataset.open(s.artifacts.dataset(_artifact(s, dataset_id).id))
+
+
+def _nth(dataset: Dataset, n: int) -> EpisodeInfo:
+    if not 0 <= n < len(dataset.episodes):
+        raise Problem(404, "No such episode", f"The dataset has {len(dataset.episodes)} episodes")
+    return dataset.episodes[n]
+
+
+def _episode(s: Services, dataset_id: str, n: int, episode: EpisodeInfo) -> replies.Episode:
+    return replies.Episode(
+        n=n,
+        length=episode.length,
+        split=episode.split,
+        source=episode.source,
+        video_url=s.signer.sign(f"{PREFIX}/datasets/{dataset_id}/episodes/{n}/video"),
+    )

@@ -1,0 +1,40 @@
+"""Figures that evaluate jobs found."""
+
+from fastapi import APIRouter
+
+from api.deps import CursorQuery, LimitQuery, ServicesDep, known_id
+from api.errors import Problem
+from api.views import evaluation_reply
+from core.jobs import replies
+from core.jobs.records import ArtifactType
+from core.jobs.replies import Reply
+
+router = APIRouter(prefix="/evaluations", tags=["evaluations"])
+
+
+class EvaluationPage(Reply):
+    """One page; `next` is the cursor of the page after it."""
+
+    items: list[replies.Evaluation]
+    next: int | None
+
+
+@router.get("")
+def list_evaluations(
+    s: ServicesDep, limit: LimitQuery = 100, cursor: CursorQuery = None
+) -> EvaluationPage:
+    """Newest first."""
+    found = s.store.list_artifacts(type=ArtifactType.EVALUATION, cursor=cursor, limit=limit)
+    return EvaluationPage(
+        items=[evaluation_reply(s, a) for a in found],
+        next=found[-1].seq if len(found) == limit else None,
+    )
+
+
+@router.get("/{evaluation_id}")
+def get_evaluation(evaluation_id: str, s: ServicesDep) -> replies.Evaluation:
+    """One evaluation."""
+    artifact = s.store.get_artifact(known_id(evaluation_id))
+    if artifact.type is not ArtifactType.EVALUATION:
+        raise Problem(404, "No such evaluation", f"{evaluation_id} is a {artifact.type}")
+    return evaluation_reply(s, artifact)

@@ -1,0 +1,82 @@
+"""The registry of trained models."""
+
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from api.deps import CursorQuery, LimitQuery, Services, ServicesDep, known_id
+from api.errors import Problem
+from api.files import zip_stream
+from api.views import model_reply
+from core.jobs import replies
+from core.jobs.records import Artifact, ArtifactType
+from core.jobs.replies import Reply
+from core.jobs.spec import Kind
+
+router = APIRouter(prefix="/models", tags=["models"])
+
+
+class ModelPage(Reply):
+    """One page; `next` is the cursor of the page after it."""
+
+    items: list[replies.Model]
+    next: int | None
+
+
+@router.get("")
+def list_models(
+    s: ServicesDep,
+    kind: Literal["global_model", "local_model", "policy"] | None = None,
+    limit: LimitQuery = 100,
+    cursor: CursorQuery = None,
+) -> ModelPage:
+    """Newest first."""
+    found = s.store.list_artifacts(
+        type=ArtifactType.MODEL, kind=Kind(kind) if kind else None, cursor=cursor, limit=limit
+    )
+    return ModelPage(
+        items=[model_reply(s, a, whole=False) for a in found],
+        next=found[-1].seq if len(found) == limit else None,
+    )
+
+
+@router.get("/{model_id}")
+def get_model(model_id: str, s: ServicesDep) -> replies.Model:
+    """One model with config, spec and lineage."""
+    return model_reply(s, _artifact(s, model_id), whole=True)
+
+
+@router.get("/{model_id}/lineage")
+def get_lineage(model_id: str, s: ServicesDep) -> dict[str, Any]:
+    """Everything the model was made from, as far back as this service knows."""
+    seen: dict[str, dict[str, Any]] = {}
+    waiting = [_artifact(s, model_id)]
+    while waiting:
+        artifact = waiting.pop()
+        seen[artifact.id] = {
+            "id": artifact.id,
+            "kind": artifact.kind,
+            "name": artifact.name,
+            "job_id": artifact.job_id,
+            "made_from": list(artifact.lineage),
+        }
+        # An upload is named by its id alone: it is nothing that a job has made.
+        inputs = [i for i in artifact.lineage if i not in seen and not i.startswith("up_")]
+        waiting += [s.store.get_artifact(i) for i in inputs]
+    return {"items": list(seen.values())}
+
+
+@router.get("/{model_id}/download", response_class=StreamingResponse)
+def download(model_id: str, s: ServicesDep) -> StreamingResponse:
+    """The model's folder as a zip of config.json, model.safetensors, spec.json and so on."""
+    folder = s.artifacts.existing(s.artifacts.model(_artifact(s, model_id).id))
+    headers = {"Content-Disposition": f'attachment; filename="{model_id}.zip"'}
+    return StreamingResponse(zip_stream(folder), media_type="application/zip", headers=headers)
+
+
+def _artifact(s: Services, model_id: str) -> Artifact:
+    artifact = s.store.get_artifact(known_id(model_id))
+    if artifact.type is not ArtifactType.MODEL:
+        raise Problem(404, "No such model", f"{model_id} is a {artifact.type}")
+    return artifact

@@ -1,0 +1,30 @@
+"""Everything about the API that its environment decides."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.jobs.environment import Environment
+
+
+class Settings(BaseSettings):
+    """Read from `FOGLAB_…` variables; nothing is read when a module is imported."""
+
+    model_config = SettingsConfigDict(env_prefix="FOGLAB_", frozen=True, env_ignore_empty=True)
+
+    home: Path = Field(Path(".foglab"), description="Root of everything stored as files")
+    database_url: str = Field("", description="Default: SQLite under home")
+    cors_origins: tuple[str, ...] = Field((), description="Origins of dashboards, as JSON list")
+    max_body_bytes: int = Field(1 << 20, description="Largest JSON body")
+    max_upload_bytes: int = Field(64 << 30, description="Largest upload")
+    upload_days: float = Field(1.0, description="Days that an unfinished upload is kept")
+    signed_url_seconds: int = Field(3600, description="How long a signed video address works")
+    event_seconds: float = Field(0.25, description="How often an event stream looks for news")
+
+    @property
+    def environment(self) -> Environment:
+        """The same installation as the worker sees it."""
+        return Environment.read(
+            {"FOGLAB_HOME": str(self.home), "FOGLAB_DATABASE_URL": self.database_url}
+        )
