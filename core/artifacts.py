@@ -29,6 +29,9 @@ class Artifacts:
     def rollout(self, rollout_id: str) -> Path:
         return self.root / "rollouts" / _checked(rollout_id)
 
+    def evaluation(self, evaluation_id: str) -> Path:
+        return self.root / "evaluations" / _checked(evaluation_id)
+
     def run(self, job_id: str) -> Path:
         return self.root / "runs" / _checked(job_id)
 

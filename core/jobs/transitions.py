@@ -1,5 +1,6 @@
 """The state machine of a job. Every write of a worker carries the epoch of its claim."""
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, exists, func, insert, or_, select, update
@@ -110,6 +111,15 @@ class Transitions(Rows):
     def crashed(self, job_id: str, epoch: int, reason: str) -> Job:
         """The job process died: try again after a pause, or fail with the reason. Raises `Lost`."""
         return self.database.write(lambda c: self._again(c, _held(c, job_id, epoch), reason))
+
+    def while_ours(self, job_id: str, epoch: int, action: Callable[[], None]) -> None:
+        """Run a short action that must not race with another attempt's. Raises `Lost`."""
+
+        def work(connection: Connection) -> None:
+            _held(connection, job_id, epoch)
+            action()
+
+        self.database.write(work)
 
     def requeue_silent(self, seen: Silence, reason: str) -> Job | None:
         """The reaper's verdict on a silent worker; None if the worker spoke up meanwhile."""

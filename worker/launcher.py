@@ -1,0 +1,160 @@
+"""One attempt of one job: claim the row, run a process, beat, pass on a stop, record the end."""
+
+import json
+import logging
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable
+from enum import Enum, auto
+from pathlib import Path
+from typing import TypeVar
+
+from core.artifacts import Artifacts
+from core.jobs.errors import Lost, StoreUnavailable
+from core.jobs.records import Job, JobState, Json, NewArtifact
+from core.jobs.spec import inputs, spec_adapter
+from core.jobs.store import Store
+from worker import run_job
+from worker.process import JobProcess, prepare
+from worker.publish import final_place, publish, withdraw
+from worker.settings import WorkerSettings
+from worker.words import crash_reason
+
+T = TypeVar("T")
+log = logging.getLogger("foglab.launcher")
+
+
+class Why(Enum):
+    """Why supervision of a process ended."""
+
+    EXITED = auto()
+    CANCELLED = auto()
+    """A user asked."""
+    STOPPING = auto()
+    """This worker shuts down."""
+    LAPSED = auto()
+    """No heartbeat got through for too long."""
+    LOST = auto()
+    """The claim is someone else's."""
+
+
+class Launcher:
+    """Runs jobs one after the other; `stopping` ends the present one politely."""
+
+    def __init__(self, store: Store, settings: WorkerSettings, stopping: threading.Event) -> None:
+        self._store = store
+        self._settings = settings
+        self._stopping = stopping
+        self._artifacts = Artifacts(settings.home)
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+
+    def run(self, job_id: str) -> Job | None:
+        """The job after one attempt; None if it was not ours to start, or is not any more."""
+        if self._stopping.is_set():
+            return None
+        job = self._store.claim(job_id, self._owner)
+        if job is None:
+            return None
+        log.info("%s (%s): attempt %d, claim %d", job.id, job.kind, job.attempt, job.epoch)
+        run = self._artifacts.run(job.id)
+        try:
+            spec = spec_adapter.validate_python(job.spec)
+            prepare(job, run, spec.model_dump_json(indent=1))
+            process = JobProcess(job, run, self._settings)
+        except (OSError, ValueError) as error:
+            told = f"the job could not start: {error}"
+            return self._insist(lambda: self._store.fail(job.id, job.epoch, told))
+        try:
+            why = self._supervise(process, job, run)
+        finally:
+            process.end()
+        if why is Why.LOST:
+            log.warning("%s: claim %d was lost, the process was stopped", job.id, job.epoch)
+            return None
+        ended = self._insist(lambda: self._finish(job, process, run, why))
+        shutil.rmtree(process.attempt, ignore_errors=True)
+        log.info("%s: %s", job.id, "claim lost" if ended is None else ended.state)
+        return ended
+
+    def _supervise(self, process: JobProcess, job: Job, run: Path) -> Why:
+        asked: Why | None = None
+        last_beat = next_beat = time.monotonic()
+        while not process.wait(0.2):
+            now = time.monotonic()
+            if now >= next_beat:
+                next_beat = now + self._settings.beat_seconds
+                try:
+                    if self._store.beat(job.id, job.epoch, read_json(run / "progress.json")):
+                        asked = Why.CANCELLED
+                    last_beat = now
+                    process.feed()
+                except Lost:
+                    return Why.LOST
+                except StoreUnavailable as error:
+                    log.warning("%s: no heartbeat: %s", job.id, error)
+            if self._stopping.is_set():
+                asked = asked or Why.STOPPING
+            if now - last_beat > self._settings.give_up_seconds:
+                asked = asked or Why.LAPSED
+            if asked is not None:
+                process.ask_to_stop()
+        return asked or Why.EXITED
+
+    def _finish(self, job: Job, process: JobProcess, run: Path, why: Why) -> Job:
+        """Turn the end of the process into the next state of the row. Raises `Lost`."""
+        code = process.returncode
+        self._store.beat(job.id, job.epoch, read_json(run / "progress.json"))
+        if why is Why.CANCELLED:
+            return self._store.cancelled(job.id, job.epoch)
+        if code == run_job.SUCCEEDED:
+            return self._succeed(job, process.attempt)
+        if code == run_job.FAILED:
+            error = (read_json(process.attempt / "error.json") or {}).get("error")
+            return self._store.fail(job.id, job.epoch, str(error))
+        if why in (Why.STOPPING, Why.LAPSED):
+            return self._store.release(job.id, job.epoch)
+        reason = crash_reason(code, run / "log.txt", self._settings.home)
+        return self._store.crashed(job.id, job.epoch, reason)
+
+    def _succeed(self, job: Job, attempt: Path) -> Job:
+        final = final_place(self._artifacts, job.kind, job.output_id)
+        out = attempt / "out"
+        result = read_json(attempt / "result.json") or {}
+        try:
+            if out.exists():  # not when the database went away after the move
+                publish(out, final, lambda do: self._store.while_ours(job.id, job.epoch, do))
+        except OSError as error:
+            self._store.beat(job.id, job.epoch)  # raises Lost if that is why
+            told = f"the result could not be stored: {error.strerror}"
+            return self._store.fail(job.id, job.epoch, told)
+        lineage = tuple(inputs(spec_adapter.validate_python(job.spec)).values())
+        artifact = NewArtifact(summary=result, lineage=lineage)
+        ended = self._store.succeed(job.id, job.epoch, result, artifact)
+        if ended.state is JobState.CANCELLED:
+            withdraw(final, attempt)
+        return ended
+
+    def _insist(self, action: Callable[[], T]) -> T | None:
+        """Repeat until the database answers; None if the claim is lost, or we must go."""
+        while True:
+            try:
+                return action()
+            except Lost as lost:
+                log.warning("%s", lost)
+                return None
+            except StoreUnavailable as error:
+                log.warning("the end of a job is not recorded yet: %s", error)
+                if self._stopping.wait(1.0):
+                    return None  # the reaper of another worker takes it from here
+
+
+def read_json(path: Path) -> Json | None:
+    """None if there is no such file, or nothing readable in it."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

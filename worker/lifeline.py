@@ -1,0 +1,80 @@
+"""The pipe between the launcher and the job process: a byte per heartbeat, its end means stop.
+
+A parent-death signal alone would miss a launcher that is paused or has lost its claim.
+"""
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int, signum: int = signal.SIGTERM) -> None:
+    """Have the kernel send `signum` to this process when its parent dies."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signum)
+    if os.getppid() != parent:  # it died before we asked
+        os.kill(os.getpid(), signum)
+
+
+class Lifeline(threading.Thread):
+    """Watches the pipe in the job process; nothing that the job started can outlive it.
+
+    Sets `stopping` at the pipe's end, or after `silence` seconds without a byte, which leaves
+    the job `ORPHAN_GRACE` seconds to save. Once `stopping` is set, by this or by a signal, the
+    whole process group is killed after `grace` seconds at the latest.
+    """
+
+    ORPHAN_GRACE = 8.0
+
+    def __init__(
+        self,
+        descriptor: int,
+        stopping: threading.Event,
+        silence: float,
+        grace: float,
+        kill: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(name="lifeline", daemon=True)
+        self._descriptor = descriptor
+        self._stopping = stopping
+        self._silence = silence
+        self._grace = grace
+        self._kill = kill or kill_own_group
+        self._last = time.monotonic()
+
+    def run(self) -> None:
+        while not self._stopping.is_set() and self._held():
+            pass
+        if self._stopping.is_set():  # by a signal; the launcher may still go away meanwhile
+            deadline = time.monotonic() + self._grace
+            while time.monotonic() < deadline and self._held():
+                pass
+        if not self._held():
+            self._stopping.set()
+            time.sleep(min(self.ORPHAN_GRACE, self._grace))
+        self._kill()
+
+    def _held(self) -> bool:
+        """Wait at most half a second; False when the launcher is gone or silent for too long."""
+        readable, _, _ = select.select([self._descriptor], [], [], 0.5)
+        if readable:
+            self._last = time.monotonic()
+            return bool(os.read(self._descriptor, 4096))
+        return time.monotonic() - self._last <= self._silence
+
+
+def kill_own_group() -> None:
+    """The job process leads its own group; this ends it and all its children."""
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def kill_group(leader: int) -> None:
+    """End what is left of a job's process group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)

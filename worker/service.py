@@ -1,0 +1,64 @@
+"""What a worker process does besides listening to the broker."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from core.jobs.hints import Hints
+from core.jobs.reaper import Reaper
+from core.jobs.records import ReadyJob
+from core.jobs.store import Store
+from worker.launcher import Launcher
+from worker.reconcile import Loop
+from worker.settings import WorkerSettings
+
+Send = Callable[[list[ReadyJob]], object]
+
+
+class WorkerService:
+    """Runs one job at a time, from a hint or from a look at the database, whichever comes first."""
+
+    def __init__(self, settings: WorkerSettings, queues: Sequence[str], send: Send) -> None:
+        self.stopping = threading.Event()
+        self.store = Store.open(settings.environment.database_url)
+        self.store.back_off_seconds = settings.back_off_seconds
+        self._queues = queues
+        self._launcher = Launcher(self.store, settings, self.stopping)
+        self._busy = threading.Lock()
+        hints = Hints(self.store)
+        reaper = Reaper(self.store, settings.lease_seconds)
+        self._poll = Loop("poll", settings.poll_seconds, self._work_off, self.stopping)
+        self._hint = Loop("hint", settings.hint_seconds, lambda: send(hints.due()), self.stopping)
+        self._reap = Loop("reap", settings.lease_seconds / 6, reaper.scan, self.stopping)
+        self._stop_seconds = settings.stop_seconds
+
+    def start(self) -> None:
+        for loop in (self._poll, self._hint, self._reap):
+            loop.start()
+
+    def run(self, job_id: str) -> bool:
+        """Run a job unless one is running: then its hint is dropped, and comes again."""
+        if not self._busy.acquire(blocking=False):
+            return False
+        try:
+            ended = self._launcher.run(job_id)
+        finally:
+            self._busy.release()
+        if ended is not None:
+            self._hint.kick()
+            self._poll.kick()  # what waited for this job need not wait for the next look
+        return ended is not None
+
+    def stop(self) -> None:
+        """Stop the present job politely, then the loops."""
+        self.stopping.set()
+        for loop in (self._poll, self._hint, self._reap):
+            loop.kick()
+        self._poll.join(self._stop_seconds + 10)
+        self.store.close()
+
+    def _work_off(self) -> None:
+        """Run ready jobs of our queues, oldest first, until there is none."""
+        while not self.stopping.is_set():
+            ready = [j for q in self._queues for j in self.store.ready_jobs(q, limit=8)]
+            if not any(self.run(job.id) for job in ready):
+                return
