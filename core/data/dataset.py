@@ -46,6 +46,7 @@ class DatasetMeta(BaseModel):
     version: int = 1
     fps: float
     action_kind: ActionKind
+    task: str | None = None
     shapes: dict[str, tuple[int, ...]]
     """Shape of the whole array, by field; a field that the logs lack is absent."""
     dtype: dict[str, str]

@@ -101,7 +101,9 @@ def _checked(
             f"has {len(value)} rows where {rows} belong to {rows + (field in _PER_STEP)} frames",
             fix="record every field at the rate of the frames",
         )
-    stored = value.astype(dtype, copy=False)
+    _check_finite(field, value)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused
+        stored = value.astype(dtype, copy=False)
     _check_finite(field, stored)
     return stored
 

@@ -58,5 +58,7 @@ class Windows:
             yield self.at(starts[i : i + batch_size])
 
     def _first_rows(self, numbers: np.ndarray) -> np.ndarray:
-        shifts: np.ndarray = self._shifts[np.searchsorted(self._ends, numbers, side="right")]
-        return numbers + shifts
+        starts: np.ndarray = (
+            numbers + self._shifts[np.searchsorted(self._ends, numbers, side="right")]
+        )
+        return starts

@@ -1,0 +1,120 @@
+"""Fields of a log to an `Episode`: image layout and size, types, and one row per transition."""
+
+import numpy as np
+
+from core.data.episode import MIN_FRAMES, Episode, EpisodeError
+from core.data.pixels import Layout, Range, resized
+from core.data.readers.base import Field, Fields, LogError, RowSlice
+
+_BLOCK_BYTES = 8 << 20
+_MOST_EPISODE_BYTES = 4 << 30
+_MOST_COLUMNS = 4096
+_SIDE_MULTIPLE = 8
+
+
+class Conformer:
+    """Makes episodes alike. Holds what was learnt from the first ones: pixel range and size."""
+
+    def __init__(self, image_size: int | None) -> None:
+        self._size = (image_size, image_size) if image_size else None
+        self._kept = image_size is None
+        self._range = Range()
+        self.squeezed: tuple[int, int] | None = None
+        """Height and width of logged frames that are not square, if any were resized."""
+
+    def episode(self, fields: Fields, source: str) -> Episode:
+        """Read and convert one episode; `EpisodeError` if it cannot be used, `LogError` if the
+        frames of these logs need an `image_size`."""
+        length = len(fields["image"])
+        if length < MIN_FRAMES:
+            raise EpisodeError(
+                "too_short",
+                "image",
+                "is empty" if length == 0 else "has 1 frame, and a transition needs 2",
+                fix="leave the episode out, or record longer",
+            )
+        actions = _per_step(fields, "action", length, columns=True)
+        assert actions is not None  # readers offer no episode without actions
+        return Episode(
+            actions=actions,
+            state=_values(fields, "state", columns=True),
+            reward=_per_step(fields, "reward", length),
+            terminated=_per_step(fields, "terminated", length),
+            success=_success(fields, length),
+            frames=self._frames(fields["image"]),
+            source=source,
+        )
+
+    def _frames(self, image: RowSlice) -> np.ndarray:
+        layout = Layout.of(image.shape)
+        height, width = self._target(layout)
+        if len(image) * height * width * 3 > _MOST_EPISODE_BYTES:
+            raise EpisodeError(
+                "too_long",
+                "image",
+                f"{len(image)} frames of {width} x {height} take more than 4 GiB",
+                fix="cut the recording into episodes, or set a smaller image_size",
+            )
+        frames = np.empty((len(image), height, width, 3), np.uint8)
+        row_bytes = int(np.prod(image.shape[1:])) * image.rows.dtype.itemsize
+        step = max(1, _BLOCK_BYTES // row_bytes)
+        for i in range(0, len(image), step):
+            block = self._range.to_u8(image.read(i, min(i + step, len(image))), i)
+            frames[i : i + step] = resized(block, layout, height, width)
+        return frames
+
+    def _target(self, layout: Layout) -> tuple[int, int]:
+        """Height and width of stored frames."""
+        here = (layout.height, layout.width)
+        if self._size is None:
+            if here[0] != here[1] or here[0] % _SIDE_MULTIPLE:
+                raise LogError(
+                    f"frames are {here[1]} x {here[0]} pixels, and models need squares whose side "
+                    f"is a multiple of {_SIDE_MULTIPLE}: set image_size, for example 64"
+                )
+            self._size = here
+        if self._kept and here != self._size:
+            raise EpisodeError(
+                "unlike_first",
+                "image",
+                f"is {here[1]} x {here[0]} pixels where the first episode has "
+                f"{self._size[1]} x {self._size[0]}",
+                fix="set image_size, so that all frames are resized to it",
+            )
+        if here[0] * self._size[1] != here[1] * self._size[0]:
+            self.squeezed = here
+        return self._size
+
+
+def _per_step(fields: Fields, name: Field, length: int, columns: bool = False) -> np.ndarray | None:
+    """(L - 1, ...) values. Of L rows the last one leads to a frame that was not recorded."""
+    values = _values(fields, name, columns)
+    return values[: length - 1] if values is not None and len(values) == length else values
+
+
+def _success(fields: Fields, length: int) -> np.ndarray | None:
+    """(L,) labels from one per frame, one per step (of the frame it leads to) or one in all."""
+    values = _values(fields, "success", columns=False)
+    if values is None or len(values) == length:
+        return values
+    if len(values) in (1, length - 1):
+        return np.concatenate([np.zeros(length - len(values), values.dtype), values])
+    return values
+
+
+def _values(fields: Fields, name: Field, columns: bool) -> np.ndarray | None:
+    if name not in fields:
+        return None
+    shape = fields[name].shape
+    if int(np.prod(shape[1:], dtype=object)) > _MOST_COLUMNS:
+        raise EpisodeError(
+            "wrong_shape",
+            name,
+            f"has shape {shape}",
+            fix=f"store at most {_MOST_COLUMNS} numbers per step",
+        )
+    values = fields[name].read()
+    if columns:
+        return values.reshape(len(values), -1)
+    # (T, 1) is a common way to store one value per step.
+    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values

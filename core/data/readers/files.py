@@ -1,0 +1,159 @@
+"""Logs as a set of named streams, be they an archive or a folder."""
+
+import re
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, BinaryIO, Protocol
+
+from core.data.episode import EpisodeError
+from core.data.readers.archive import (
+    DEFAULT_LIMITS,
+    Limits,
+    open_archive,
+    printable,
+    stored_section,
+)
+from core.data.readers.base import LogError
+
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
+"""What a damaged entry raises."""
+_SPOOL_BYTES = 64 << 20
+_COPY_BYTES = 1 << 20
+_KINDS = (
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"PAR1", "a parquet file"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"Rar!", "a rar archive"),
+    (b"\x93NUMPY", "a single npy array"),
+    (b"\x80", "probably a pickle, which is never opened"),
+)
+
+
+class Files(Protocol):
+    """Names and streams."""
+
+    label: str
+    names: tuple[str, ...]
+
+    def open(self, name: str) -> IO[bytes]:
+        """A seekable stream; `EpisodeError` if the entry is damaged."""
+
+    def read(self, name: str, limit: int) -> bytes:
+        """All bytes of a small entry; `EpisodeError` if damaged or larger than `limit`."""
+
+    def close(self) -> None: ...
+
+
+class ZipFiles:
+    """The files of an archive. Compressed ones pass through an unnamed temporary file."""
+
+    def __init__(self, path: Path, label: str, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.label = label
+        self._path = path
+        self._file: BinaryIO = path.open("rb")
+        try:
+            self._archive = open_archive(self._file, label, limits)
+        except BaseException:
+            self._file.close()
+            raise
+        self._infos = {i.filename: i for i in self._archive.infolist() if not i.is_dir()}
+        self.names = _ordered(self._infos)
+
+    def open(self, name: str) -> IO[bytes]:
+        info = self._infos[name]
+        try:
+            if info.compress_type == zipfile.ZIP_STORED:
+                return stored_section(self._path, info)
+            return self._expanded(info)
+        except UNREADABLE as error:
+            raise damaged(name, error) from error
+
+    def read(self, name: str, limit: int) -> bytes:
+        info = self._infos[name]
+        if info.file_size > limit:
+            raise damaged(name, f"{info.file_size} bytes where at most {limit} are expected")
+        try:
+            return self._archive.read(info)
+        except UNREADABLE as error:
+            raise damaged(name, error) from error
+
+    def close(self) -> None:
+        self._archive.close()
+        self._file.close()
+
+    def _expanded(self, info: zipfile.ZipInfo) -> IO[bytes]:
+        spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115 (returned)
+        try:
+            with self._archive.open(info) as stream:
+                while block := stream.read(_COPY_BYTES):
+                    spool.write(block)
+            spool.seek(0)
+        except BaseException:
+            spool.close()
+            raise
+        return spool
+
+
+class FolderFiles:
+    """The files of a folder; links are not followed."""
+
+    def __init__(self, path: Path, label: str) -> None:
+        self.label = label
+        self._path = path
+        self.names = _ordered(
+            p.relative_to(path).as_posix()
+            for p in path.rglob("*")
+            if p.is_file() and not p.is_symlink()
+        )
+
+    def open(self, name: str) -> IO[bytes]:
+        return (self._path / name).open("rb")
+
+    def read(self, name: str, limit: int) -> bytes:
+        path = self._path / name
+        if path.stat().st_size > limit:
+            raise damaged(name, f"{path.stat().st_size} bytes where at most {limit} are expected")
+        return path.read_bytes()
+
+    def close(self) -> None:
+        pass
+
+
+def open_files(path: Path, label: str, limits: Limits = DEFAULT_LIMITS) -> Files:
+    """The upload as files; `LogError` if it is neither a folder nor a zip file."""
+    if path.is_dir():
+        return FolderFiles(path, label)
+    with path.open("rb") as file:
+        start = file.read(8)
+    if not start:
+        raise LogError(f"{label} is empty: upload it again")
+    kind = next((words for magic, words in _KINDS if start.startswith(magic)), None)
+    if kind:
+        raise LogError(f"{label} is {kind}: upload an .npz, or a .zip of npz files or of a zarr")
+    return ZipFiles(path, label, limits)
+
+
+def damaged(name: str, error: object) -> EpisodeError:
+    """The error for an entry that cannot be decoded."""
+    return EpisodeError(
+        "unreadable",
+        printable(name),
+        f"cannot be read ({error})",
+        fix="write the file again and upload it again",
+    )
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sorts `ep_2` before `ep_10`."""
+    parts = re.findall(r"\d{1,18}|\D+", name)
+    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts)
+
+
+def _ordered(names: Iterable[str]) -> tuple[str, ...]:
+    """In natural order, without what file managers leave in archives."""
+    kept = (n for n in names if not n.startswith("__MACOSX/") and not Path(n).name.startswith("._"))
+    return tuple(sorted(kept, key=natural_key))

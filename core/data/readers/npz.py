@@ -1,0 +1,113 @@
+"""One npz file per episode: alone, in a folder or in a zip; or several episodes in one npz."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import BaseModel, Field, ValidationError
+
+from core.data.dataset import ActionKind
+from core.data.episode import EpisodeError
+from core.data.readers.archive import printable
+from core.data.readers.base import EpisodeRef, Fields, LogError, LogMeta, RowSlice, choose_keys
+from core.data.readers.base import Field as FieldName
+from core.data.readers.ends import episode_rows, same_rows
+from core.data.readers.files import Files
+from core.data.readers.npy import Npz
+
+ENDS_KEY = "episode_ends"
+_META_BYTES = 1 << 20
+
+
+def recognise(files: Files) -> str | None:
+    """Why these are npz logs, or None."""
+    if found := sum(n.lower().endswith(".npz") for n in files.names):
+        return f"{found} npz files"
+    if files.names and all(n.endswith(".npy") and "/" not in n for n in files.names):
+        return "one npz file"
+    return None
+
+
+class NpzReader:
+    """Rows of `image`, `action` and so on, found by their names or by the user's mapping."""
+
+    format = "npz"
+
+    def __init__(self, path: Path, files: Files, mapping: Mapping[FieldName, str]) -> None:
+        self._path = path
+        self._files = files
+        self._mapping = mapping
+        self._names: dict[str, str] = {}
+        for name in files.names:
+            if name.lower().endswith(".npz"):
+                self._names[self._label(name)] = name
+        self._shared: Npz | None = None
+        self.notes: list[str] = []
+        self.meta = self._read_meta()
+        self.episodes = [EpisodeRef(i, f) for i, f in enumerate(self._names)] or self._single()
+
+    @contextmanager
+    def open(self, episode: EpisodeRef) -> Iterator[Fields]:
+        shared = self._shared
+        npz = shared or self._open(episode.file)
+        try:
+            keys = choose_keys(npz.keys, self._mapping)
+            rows = {f: npz.rows(k) for f, k in keys.items()}
+            yield {f: RowSlice(r, *(episode.rows or (0, r.shape[0]))) for f, r in rows.items()}
+        finally:
+            if npz is not shared:
+                npz.close()
+
+    def close(self) -> None:
+        if self._shared:
+            self._shared.close()
+        self._files.close()
+
+    def _open(self, file: str) -> Npz:
+        return Npz(self._files.open(self._names[file]), file)
+
+    def _label(self, name: str) -> str:
+        """Fit for messages, and different for every file."""
+        label = printable(name)
+        return label if label not in self._names else f"{label} ({len(self._names)})"
+
+    def _single(self) -> list[EpisodeRef]:
+        """The episodes of an upload that is one npz file, which stays open to be read in order."""
+        label = self._files.label
+        try:
+            self._shared = npz = Npz(self._path.open("rb"), label)
+            if ENDS_KEY not in npz.keys:
+                return [EpisodeRef(0, label)]
+            keys = choose_keys(npz.keys, self._mapping)
+            num_rows = same_rows((k, npz.rows(k)) for k in keys.values())
+            ends = npz.rows(ENDS_KEY)
+            ranges, self.notes = episode_rows(ends.read(0, ends.shape[0]), num_rows)
+        except EpisodeError as error:
+            if self._shared:
+                self._shared.close()
+            raise LogError(f"{label}: {error}") from error
+        return [EpisodeRef(i, label, rows) for i, rows in enumerate(ranges)]
+
+    def _read_meta(self) -> LogMeta:
+        name = next((n for n in self._files.names if PurePosixPath(n).name == "meta.json"), None)
+        if name is None:
+            return LogMeta()
+        try:
+            meta = _Meta.model_validate(json.loads(self._files.read(name, _META_BYTES)))
+        except (EpisodeError, ValidationError, ValueError, RecursionError) as error:
+            raise LogError(
+                f"{printable(name)} is not valid ({error}): it is a JSON object such as "
+                '{"fps": 10, "action_kind": "delta", "task": "push_disc"}'
+            ) from error
+        return LogMeta(meta.fps, meta.action_kind, meta.task, meta.units)
+
+
+class _Meta(BaseModel):
+    """`meta.json` beside the episodes; other keys are the user's own."""
+
+    fps: Annotated[float, Field(gt=0, le=1000)] | None = None
+    action_kind: ActionKind | None = None
+    task: Annotated[str, Field(max_length=200)] | None = None
+    units: dict[str, str] = {}
