@@ -98,9 +98,11 @@ class PushDiscEnv(gym.Env[Observation, NDArray[np.float32]]):
         if move.shape != (2,) or not np.isfinite(move).all():
             raise ValueError(f"action must be two finite numbers, got {action!r}")
         self.target = np.clip(np.asarray(self._agent.position) + move, *_WALL_AGENT)
-        # Forgets the solver's warm start, so that a step depends on `get_state` alone.
+        # Forgets the solver's impulses and its pending push out of an overlap, so that a step
+        # depends on `get_state` alone.
         self._space.remove(self._agent_shape)
         self._space.add(self._agent_shape)
+        pymunk.Body.update_position(self._disc, 0.0)
         contacts = sum(self._substep() for _ in range(PHYSICS_HZ // CONTROL_HZ))
         self.elapsed += 1
         value = float(reward(np.asarray(self._agent.position), np.asarray(self._disc.position)))
