@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import socket
 import sys
 from datetime import UTC, datetime
 
@@ -34,11 +35,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m api", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--fd", type=int, help="listening socket to serve on, instead of a port")
     options = parser.parse_args()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    uvicorn.run(
+    config = uvicorn.Config(
         create_app(),
         host=options.host,
         port=options.port,
@@ -49,6 +51,9 @@ def main() -> None:
         # X-Forwarded-… is believed only from a proxy on this machine.
         forwarded_allow_ips="127.0.0.1",
     )
+    # Not uvicorn's own fd option: it takes the socket for a Unix one and leaves Nagle's delay on.
+    sockets = None if options.fd is None else [socket.socket(fileno=options.fd)]
+    uvicorn.Server(config).run(sockets)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,6 @@ SETTINGS = {
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
         "health_check_interval": 25,
-        "max_retries": 1,
     },
     # A hint that nobody took is sent again by the reconciler, not by the publisher.
     "task_publish_retry": False,

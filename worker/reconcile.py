@@ -26,12 +26,13 @@ class HintSender:
         sent = 0
         if not due:
             return sent
-        with self._app.producer_or_acquire() as producer:
+        options = {**self._app.conf.broker_transport_options, "max_retries": 1}
+        with self._app.connection_for_write(transport_options=options) as connection:
             for queue in dict.fromkeys(QUEUES[job.kind] for job in due):
                 mine = [job for job in due if QUEUES[job.kind] == queue]
-                waiting = _depth(producer.channel, queue)
+                waiting = _depth(connection.default_channel, queue)
                 for job in mine[: max(0, len(mine) - waiting)]:
-                    self._app.send_task(TASKS[job.kind], args=[job.id], producer=producer)
+                    self._app.send_task(TASKS[job.kind], args=[job.id], connection=connection)
                     sent += 1
         return sent
 
