@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -80,7 +80,7 @@ class ServiceClient:
         return self._object("GET", "/readyz")
 
     def specs(self) -> dict[str, Any]:
-        """`{"kinds": {kind: JSON schema}, "presets": {preset: description}}` for forms."""
+        """For forms: `{"kinds": {kind: JSON schema}, "presets": {preset: {kind: fields}}}`."""
         return self._object("GET", f"{API}/specs")
 
     # --- Uploads and datasets
@@ -90,13 +90,22 @@ class ServiceClient:
         path: Path | str,
         *,
         resume: str | None = None,
+        created: Callable[[str], None] | None = None,
         progress: tus.Listener | None = None,
         chunk: int = tus.CHUNK,
     ) -> Upload:
-        """Upload a file, or a folder as a zip; `resume` is the id of a try that was cut off."""
+        """Upload a file, or a folder as a zip; `resume` is the id of a try that was cut off.
+
+        `created` is told the id before the first byte is sent, `progress` the bytes sent and all.
+        """
         with tus.as_file(Path(path)) as file:
             upload = tus.upload_file(
-                self._transport, file, resume=resume, progress=progress, chunk=chunk
+                self._transport,
+                file,
+                resume=resume,
+                created=created,
+                progress=progress,
+                chunk=chunk,
             )
         return self.get_upload(upload)
 

@@ -18,11 +18,22 @@ Listener = Callable[[int, int], None]
 
 
 def upload_file(
-    transport: Transport, path: Path, *, resume: str | None, progress: Listener | None, chunk: int
+    transport: Transport,
+    path: Path,
+    *,
+    resume: str | None = None,
+    created: Callable[[str], None] | None = None,
+    progress: Listener | None = None,
+    chunk: int = CHUNK,
 ) -> str:
-    """Send `path`, from where an earlier try stopped if `resume` names it; returns the id."""
+    """Send `path`, from where an earlier try stopped if `resume` names it; returns the id.
+
+    `created` is told the id of a new upload before the first byte is sent.
+    """
     size = path.stat().st_size
     upload = resume or create(transport, path.name, size, file_sha256(path))
+    if resume is None and created is not None:
+        created(upload)
     location, tries = f"{UPLOADS}/{upload}", 0
     offset = current_offset(transport, location) if resume else 0
     with path.open("rb") as file:

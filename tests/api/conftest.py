@@ -1,0 +1,103 @@
+"""The real application under a real server, on a real store, with a real client."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from api.main import create_app
+from api.settings import Settings
+from core.artifacts import Artifacts
+from core.jobs.migrate import upgrade
+from core.jobs.store import Store
+from foglab.client import ServiceClient
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service and what tests reach behind it."""
+
+    app: FastAPI
+    url: str
+    token: str
+
+    @property
+    def store(self) -> Store:
+        store: Store = self.app.state.services.store
+        return store
+
+    @property
+    def artifacts(self) -> Artifacts:
+        artifacts: Artifacts = self.app.state.services.artifacts
+        return artifacts
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    return Settings(
+        home=tmp_path / "home",
+        database_url=database_url,
+        event_seconds=0.05,
+        max_body_bytes=20_000,
+        max_upload_bytes=50 << 20,
+        cors_origins=("http://dashboard.test",),
+    )
+
+
+@pytest.fixture
+def service(settings: Settings) -> Iterator[Service]:
+    app = create_app(settings)
+    with serve(app) as url:
+        token = app.state.services.store.create_token("tests")
+        yield Service(app, url, token)
+
+
+@pytest.fixture
+def http(service: Service) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {service.token}"}
+    with httpx.Client(base_url=service.url, headers=headers, timeout=10) as client:
+        yield client
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[ServiceClient]:
+    with ServiceClient(service.url, service.token, patience=2) as client:
+        yield client
+
+
+class serve:
+    """Context: the application on a free port, in a thread."""
+
+    def __init__(self, app: FastAPI, port: int = 0) -> None:
+        # asyncio turns Nagle's delay off only where the protocol is named.
+        self._socket = socket.socket(proto=socket.IPPROTO_TCP)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", port))
+        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive(), "the application did not start"
+            self._thread.join(0.01)
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/foglab.db"
+    upgrade(url)
+    return url
