@@ -6,9 +6,12 @@ from typing import Any
 
 import gymnasium as gym
 
-from core.envs.play import PushDiscPlay
 from core.envs.policies import Policy, PushDiscExpert
 from core.envs.push_disc import PushDiscEnv
+from core.envs.push_disc_play import PushDiscPlay
+from core.envs.push_t import PushTEnv
+from core.envs.push_t_play import MAX_STEP_PX, PushTPlay
+from core.envs.relative_action import RelativeAction
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,15 @@ class Task:
     """Reference that judges learned policies, if the task has one."""
 
 
-TASKS = {"push_disc": Task(PushDiscEnv, PushDiscPlay, PushDiscExpert)}
+def _relative_push_t(image_size: int, **options: Any) -> gym.Env[Any, Any]:
+    env = PushTEnv("pixels_state", image_size=image_size, **options)
+    return RelativeAction(env, MAX_STEP_PX)
+
+
+TASKS = {
+    "push_disc": Task(PushDiscEnv, PushDiscPlay, PushDiscExpert),
+    "push_t": Task(_relative_push_t, PushTPlay, None),
+}
 
 
 def make_task(name: str, image_size: int = 64, **options: Any) -> gym.Env[Any, Any]:
@@ -38,3 +49,4 @@ def make_task(name: str, image_size: int = 64, **options: Any) -> gym.Env[Any, A
 
 
 gym.register("foglab/PushDisc-v0", "core.envs.push_disc:PushDiscEnv")
+gym.register("foglab/PushT-v0", "core.envs.push_t:PushTEnv")

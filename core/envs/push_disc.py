@@ -70,7 +70,7 @@ class PushDiscEnv(gym.Env[Observation, NDArray[np.float32]]):
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
         self.render_mode = render_mode
-        self.renderer = PushDiscRenderer(image_size)
+        self.renderer = PushDiscRenderer(image_size, AGENT_RADIUS_PX, DISC_RADIUS_PX)
         observations: dict[str, spaces.Space[Any]] = {
             "pixels": spaces.Box(0, 255, (image_size, image_size, 3), np.uint8),
             "state": spaces.Box(-1.0, 1.0, (4,), np.float32),
