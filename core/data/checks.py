@@ -21,7 +21,7 @@ class Duplicates:
 
     def check(self, episode: Episode, ref: EpisodeRef) -> None:
         """`EpisodeError` if an equal episode came earlier: it could sit in both splits."""
-        digest = hashlib.blake2b(episode.frames.data, digest_size=16)
+        digest = hashlib.sha256(episode.frames.data)
         digest.update(np.ascontiguousarray(episode.actions).data)
         first = self._seen.setdefault(digest.digest(), ref)
         if first is not ref:

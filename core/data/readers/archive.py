@@ -10,9 +10,7 @@ import zipfile
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
-
-from core.data.readers.base import LogError
+from typing import IO, BinaryIO
 
 
 @dataclass(frozen=True)
@@ -36,24 +34,24 @@ _BYTES_PER_ENTRY = 1024
 """Most that the directory may hold per entry: 46 bytes, the name and extra fields."""
 
 
-def open_archive(file: BinaryIO, label: str, limits: Limits = DEFAULT_LIMITS) -> zipfile.ZipFile:
-    """Open a zip file; `LogError` if it is cut, hostile or uses features that are not read."""
+class BadArchive(ValueError):
+    """Why an archive is not read, to be put after its name."""
+
+
+def open_archive(file: IO[bytes], limits: Limits = DEFAULT_LIMITS) -> zipfile.ZipFile:
+    """Open a zip file; `BadArchive` if it is cut, hostile or uses features that are not read."""
     try:
-        _check_directory(file, label, limits)
+        _check_directory(file, limits)
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, struct.error, OSError, ValueError, NotImplementedError) as error:
-        if isinstance(error, LogError):
+        if isinstance(error, BadArchive):
             raise
-        raise LogError(
-            f"{label} is not a whole zip file ({error}): it may be cut short; make it again "
-            "and upload it again"
+        raise BadArchive(
+            f"is not a whole zip file ({error}), it may be cut short: make it again"
         ) from error
-    try:
-        for refusal in _refusals(archive.infolist(), limits):
-            raise LogError(f"{label} {refusal}")
-    except LogError:
+    if refusals := _refusals(archive.infolist(), limits):
         archive.close()
-        raise
+        raise BadArchive(refusals[0])
     return archive
 
 
@@ -65,7 +63,7 @@ def printable(name: str, limit: int = 120) -> str:
 
 def stored_section(path: Path, info: zipfile.ZipInfo) -> BinaryIO:
     """An entry that is stored without compression, as a seekable window on the archive."""
-    file = path.open("rb")
+    file = path.open("rb", buffering=0)
     try:
         file.seek(info.header_offset)
         *_, name_length, extra_length = _LOCAL.unpack(file.read(_LOCAL.size))
@@ -79,7 +77,7 @@ def stored_section(path: Path, info: zipfile.ZipInfo) -> BinaryIO:
 class _Section(io.RawIOBase):
     """Bytes start..start + size of a file, as a file."""
 
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+    def __init__(self, file: io.FileIO, start: int, size: int) -> None:
         self._file = file
         self._start = start
         self._size = size
@@ -104,32 +102,41 @@ class _Section(io.RawIOBase):
     def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
         wanted = max(0, min(len(buffer), self._size - self._position))
         self._file.seek(self._start + self._position)
-        data = self._file.read(wanted)
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
+        count = self._file.readinto(memoryview(buffer)[:wanted])
+        self._position += count
+        return count
 
     def close(self) -> None:
         self._file.close()
         super().close()
 
 
-def _check_directory(file: BinaryIO, label: str, limits: Limits) -> None:
-    """Refuse a huge directory before `zipfile` makes an object of each entry."""
+def _check_directory(file: IO[bytes], limits: Limits) -> None:
+    """Refuse a huge directory before `zipfile` makes an object of each entry.
+
+    The directory must end the file and lie where it says: a cut archive of archives would
+    otherwise be taken for the last whole one inside.
+    """
     size = file.seek(0, io.SEEK_END)
     tail_start = max(0, size - _END.size - 0xFFFF)
     file.seek(tail_start)
     tail = file.read()
     at = tail.rfind(b"PK\x05\x06")
     if at < 0:
-        raise zipfile.BadZipFile("no end of directory")
-    count, directory_bytes = _END.unpack_from(tail, at)[4:6]
+        raise zipfile.BadZipFile("no directory at the end")
+    *_, count, directory_bytes, offset, comment_bytes = _END.unpack_from(tail, at)
+    directory_end = tail_start + at
+    if directory_end + _END.size + comment_bytes != size:
+        raise zipfile.BadZipFile("no directory at the end")
     if at >= _LOCATOR.size and tail[at - _LOCATOR.size :].startswith(b"PK\x06\x07"):
-        file.seek(_LOCATOR.unpack_from(tail, at - _LOCATOR.size)[2])
-        count, directory_bytes = _END64.unpack(file.read(_END64.size))[7:9]
+        directory_end = _LOCATOR.unpack_from(tail, at - _LOCATOR.size)[2]
+        file.seek(directory_end)
+        count, directory_bytes, offset = _END64.unpack(file.read(_END64.size))[7:]
+    if offset + directory_bytes != directory_end:
+        raise zipfile.BadZipFile("its directory is not where it says")
     if max(count, directory_bytes / _BYTES_PER_ENTRY) > limits.entries:
-        raise LogError(
-            f"{label} lists {count} entries, more than the {limits.entries} allowed: "
+        raise BadArchive(
+            f"lists {count} entries, more than the {limits.entries} allowed: "
             "pack fewer, larger files"
         )
 

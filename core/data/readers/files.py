@@ -8,9 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, BinaryIO, Protocol
 
+from pydantic import ValidationError
+
 from core.data.episode import EpisodeError
 from core.data.readers.archive import (
     DEFAULT_LIMITS,
+    BadArchive,
     Limits,
     open_archive,
     printable,
@@ -56,10 +59,10 @@ class ZipFiles:
         self._path = path
         self._file: BinaryIO = path.open("rb")
         try:
-            self._archive = open_archive(self._file, label, limits)
-        except BaseException:
+            self._archive = open_archive(self._file, limits)
+        except BadArchive as error:
             self._file.close()
-            raise
+            raise LogError(f"{label} {error}, then upload it again") from error
         self._infos = {i.filename: i for i in self._archive.infolist() if not i.is_dir()}
         self.names = _ordered(self._infos)
 
@@ -142,9 +145,17 @@ def damaged(name: str, error: object) -> EpisodeError:
     return EpisodeError(
         "unreadable",
         printable(name),
-        f"cannot be read ({error})",
+        f"cannot be read ({in_words(error)})",
         fix="write the file again and upload it again",
     )
+
+
+def in_words(error: object) -> str:
+    """An error on one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg']}"
+    return str(error)
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:

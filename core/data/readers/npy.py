@@ -7,8 +7,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from core.data.episode import EpisodeError
-from core.data.readers.archive import DEFAULT_LIMITS, Limits, open_archive
-from core.data.readers.base import LogError
+from core.data.readers.archive import DEFAULT_LIMITS, BadArchive, Limits, open_archive
 from core.data.readers.files import UNREADABLE, damaged
 
 _MOST_FORTRAN_BYTES = 1 << 30
@@ -27,8 +26,8 @@ class Npz:
         self._file = file
         self._rows: dict[str, NpyRows] = {}
         try:
-            self._archive = open_archive(file, name, limits)  # type: ignore[arg-type]
-        except LogError as error:
+            self._archive = open_archive(file, limits)
+        except BadArchive as error:
             file.close()
             raise EpisodeError(
                 "unreadable", name, str(error), fix="save the episode again with numpy.savez"

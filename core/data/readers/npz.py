@@ -14,7 +14,7 @@ from core.data.readers.archive import printable
 from core.data.readers.base import EpisodeRef, Fields, LogError, LogMeta, RowSlice, choose_keys
 from core.data.readers.base import Field as FieldName
 from core.data.readers.ends import episode_rows, same_rows
-from core.data.readers.files import Files
+from core.data.readers.files import Files, in_words
 from core.data.readers.npy import Npz
 
 ENDS_KEY = "episode_ends"
@@ -98,7 +98,7 @@ class NpzReader:
             meta = _Meta.model_validate(json.loads(self._files.read(name, _META_BYTES)))
         except (EpisodeError, ValidationError, ValueError, RecursionError) as error:
             raise LogError(
-                f"{printable(name)} is not valid ({error}): it is a JSON object such as "
+                f"{printable(name)} is not valid ({in_words(error)}): it is a JSON object such as "
                 '{"fps": 10, "action_kind": "delta", "task": "push_disc"}'
             ) from error
         return LogMeta(meta.fps, meta.action_kind, meta.task, meta.units)

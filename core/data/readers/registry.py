@@ -23,7 +23,7 @@ class Format:
 FORMATS: tuple[Format, ...] = (
     Format("npz", "npz files, one per episode", npz.recognise, npz.NpzReader),
     Format(
-        "zarr", "a zarr store with meta/episode_ends", zarr_store.recognise, zarr_store.ZarrReader
+        "zarr", "zarr store with meta/episode_ends", zarr_store.recognise, zarr_store.ZarrReader
     ),
 )
 
