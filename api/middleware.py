@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Callable
 
+from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -90,7 +91,8 @@ class Guard:
             message = await receive()
             received += len(message.get("body", b""))
             if received > limit:
-                raise refusal
+                # Not our Problem: FastAPI lets only this exception out of its body parser.
+                raise HTTPException(refusal.status, refusal.detail)
             return message
 
         await self.app(scope, counted, send)

@@ -12,8 +12,17 @@ from foglab import locate
 from foglab.client import ServiceClient
 from foglab.transport import ServiceError
 
-out = Console()
-err = Console(stderr=True)
+PIPE_COLUMNS = 160
+
+
+def console(*, stderr: bool = False) -> Console:
+    """As wide as the terminal; in a pipe wide enough not to break ids and addresses."""
+    found = Console(stderr=stderr)
+    return found if found.is_terminal else Console(stderr=stderr, width=PIPE_COLUMNS)
+
+
+out = console()
+err = console(stderr=True)
 
 
 @dataclass(frozen=True)

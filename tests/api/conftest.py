@@ -1,10 +1,11 @@
 """The real application under a real server, on a real store, with a real client."""
 
+import secrets
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
@@ -14,9 +15,9 @@ from fastapi import FastAPI
 from api.main import create_app
 from api.settings import Settings
 from core.artifacts import Artifacts
-from core.jobs.migrate import upgrade
 from core.jobs.store import Store
 from foglab.client import ServiceClient
+from tests import postgres
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,36 @@ class Service:
         return artifacts
 
 
-@pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Settings:
+both_databases = pytest.mark.parametrize(
+    "backend", ["sqlite", "postgresql"], indirect=True, scope="module"
+)
+"""For files whose tests depend on what the database answers."""
+
+
+@pytest.fixture(scope="module")
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture(scope="module")
+def database_url(
+    backend: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """An empty, migrated database for one file of tests."""
+    if backend == "sqlite":
+        path = tmp_path_factory.mktemp("database") / "foglab.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+        return f"sqlite:///{path}"
+    server = request.getfixturevalue("postgres_server")
+    name = f"api_{secrets.token_hex(4)}"
+    postgres.execute(server, f"CREATE DATABASE {name} TEMPLATE template")
+    return postgres.address(server, name)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Settings:
     return Settings(
-        home=tmp_path / "home",
+        home=tmp_path_factory.mktemp("home"),
         database_url=database_url,
         event_seconds=0.05,
         max_body_bytes=20_000,
@@ -50,8 +77,9 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def service(settings: Settings) -> Iterator[Service]:
+    """One for all tests of a file: each makes what it needs."""
     app = create_app(settings)
     with serve(app) as url:
         token = app.state.services.store.create_token("tests")
@@ -94,10 +122,3 @@ class serve:
         self._server.should_exit = True
         self._thread.join()
         self._socket.close()
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/foglab.db"
-    upgrade(url)
-    return url
