@@ -145,7 +145,7 @@ def _dependencies(connection: Connection, one: Submission) -> list[str]:
         if row is None:
             raise JobNotFound(job_id)
         if row.state in (JobState.FAILED, JobState.CANCELLED):
-            raise UnknownInput("depends_on", job_id, f"is a job that has {row.state} already")
+            raise UnknownInput("depends_on", job_id, f"is a job that {_ended(row.state)}")
         waits[job_id] = None
     for name, identifier in inputs(one.spec).items():
         maker = _maker(connection, name, identifier)
@@ -173,7 +173,7 @@ def _maker(connection: Connection, name: str, identifier: str) -> str | None:
     if maker is None or maker.state == JobState.SUCCEEDED:
         return None
     if maker.state in (JobState.FAILED, JobState.CANCELLED):
-        reason = f"was never made: its job {maker.id} has {maker.state}; retry that job first"
+        reason = f"was never made: its job {maker.id} {_ended(maker.state)}; retry that job first"
         raise UnknownInput(name, identifier, reason)
     return str(maker.id)
 
@@ -186,6 +186,10 @@ def _held(column: Column[Any], value: str) -> Select[Any]:
     """
     query = select(jobs.c.id, jobs.c.kind, jobs.c.state)
     return query.where(column == value).with_for_update(read=True)
+
+
+def _ended(state: str) -> str:
+    return "was cancelled" if state == JobState.CANCELLED else "failed"
 
 
 def _noun(kind: Kind) -> str:

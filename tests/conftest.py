@@ -1,0 +1,72 @@
+"""Both databases, migrated once per session and copied for each test."""
+
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.jobs.migrate import upgrade
+from core.jobs.store import Store
+from tests import postgres
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "foglab.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Path]:
+    with postgres.server() as folder:
+        postgres.execute(folder, "CREATE DATABASE template")
+        upgrade(postgres.address(folder, "template"))
+        yield folder
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """Address of an empty, migrated SQLite database."""
+    path = tmp_path / "foglab.db"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Path) -> str:
+    """Address of an empty, migrated PostgreSQL database."""
+    name = f"test_{next(_numbers)}"
+    postgres.execute(postgres_server, f"CREATE DATABASE {name} TEMPLATE template")
+    return postgres.address(postgres_server, name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Runs the test on both databases."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    return str(request.getfixturevalue(name))
+
+
+@pytest.fixture
+def open_store() -> Iterator[Callable[..., Store]]:
+    """`Store.open` whose stores are closed after the test."""
+    opened: list[Store] = []
+
+    def open_one(url: str, **options: Callable[[], float]) -> Store:
+        opened.append(Store.open(url, **options))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(database_url: str, open_store: Callable[..., Store]) -> Store:
+    """An empty store, on both databases in turn."""
+    return open_store(database_url)

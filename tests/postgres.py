@@ -1,0 +1,100 @@
+"""A real PostgreSQL for the length of a test session, reached by a Unix socket: no port at all."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+_MISSING = "PostgreSQL's server programs were not found: apt-get install postgresql"
+_START_SECONDS = 60
+
+
+@contextmanager
+def server() -> Iterator[Path]:
+    """Folder of the socket of a fresh server; superuser `foglab`, no password."""
+    binaries = _binaries()
+    folder = Path(tempfile.mkdtemp(prefix="foglab-pg-"))
+    who = _who(folder)
+    try:
+        initdb = [binaries / "initdb", "-D", folder / "data", "-U", "foglab", "-A", "trust", "-N"]
+        subprocess.run(
+            [*initdb, "--no-locale", "-E", "UTF8"], check=True, capture_output=True, **who
+        )
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [
+                    *(binaries / "postgres", "-D", folder / "data", "-k", folder),
+                    # No port; and tests may lose their data with the machine.
+                    *("-c", "listen_addresses=", "-c", "fsync=off"),
+                    *("-c", "shared_buffers=32MB", "-c", "max_connections=60"),
+                ],
+                stdout=log,
+                stderr=log,
+                **who,
+            )
+        try:
+            _wait(folder, process)
+            yield folder
+        finally:
+            process.send_signal(signal.SIGQUIT)  # at once: the data is thrown away
+            process.wait(20)
+    finally:
+        shutil.rmtree(folder)
+
+
+def address(folder: Path, database: str) -> str:
+    """URL of a database of the server."""
+    return f"postgresql+psycopg://foglab@/{database}?host={folder}"
+
+
+def execute(folder: Path, statement: str) -> None:
+    """Run one statement that needs to be outside of a transaction."""
+    with psycopg.connect(_login(folder), autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[arg-type]
+
+
+def _login(folder: Path) -> str:
+    return f"host={folder} user=foglab dbname=postgres"
+
+
+def _binaries() -> Path:
+    if found := shutil.which("initdb"):
+        return Path(found).parent
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=_version)
+    if not versions:
+        raise RuntimeError(_MISSING)
+    return versions[-1].parent
+
+
+def _version(path: Path) -> float:
+    return float(path.parent.parent.name)
+
+
+def _who(folder: Path) -> dict[str, Any]:
+    """The server refuses to run as root."""
+    if os.getuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": [], "cwd": folder}
+
+
+def _wait(folder: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            psycopg.connect(_login(folder)).close()
+            return
+        except psycopg.OperationalError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((folder / "log").read_text()) from None
+            time.sleep(0.05)
