@@ -30,7 +30,9 @@ class IngestSpec(Spec):
     image_size: int | None = Field(
         None, ge=16, le=512, multiple_of=8, description="Side of the stored square frames in pixels"
     )
-    fps: float = Field(10.0, gt=0, le=1000, description="Rate of the logs in Hz, if they carry none")
+    fps: float = Field(
+        10.0, gt=0, le=1000, description="Rate of the logs in Hz, if they carry none"
+    )
     action_kind: Literal["absolute", "delta"] = Field("delta", description="Meaning of an action")
     bad_episodes: Literal["drop", "fail"] = Field(
         "drop", description="Drop broken episodes and report them, or refuse the whole upload"
@@ -65,6 +67,12 @@ class GlobalModelSpec(Spec):
     sigma_mean: float = Field(1.2, description="Mean of log sigma in training")
     sigma_std: float = Field(1.4, gt=0, description="Standard deviation of log sigma in training")
     sigma_max: float = Field(10.0, gt=0, description="Noise level that sampling starts from")
+    context_noise: float = Field(
+        0.05,
+        ge=0,
+        lt=1,
+        description="Largest noise on past frames in training, in units of [-1, 1]",
+    )
     num_denoising_steps: int = Field(1, ge=1, le=50, description="Euler steps per imagined frame")
     ema_decay: float = Field(0.995, ge=0, lt=1, description="Decay of the averaged weights")
     reward_steps: int = Field(600, ge=0, description="Optimizer steps of the reward model")
@@ -78,6 +86,13 @@ class LocalModelSpec(Spec):
 
     kind: Literal["local_model"] = "local_model"
     dataset: ArtifactId = Field(description="Dataset to learn from")
+    deter: int = Field(256, ge=16, description="Width of the recurrent state")
+    stoch: int = Field(32, ge=2, description="Width of the Gaussian latent")
+    hidden: int = Field(256, ge=16, description="Width of prior, posterior and heads")
+    units: int = Field(512, ge=16, description="Width of encoder and decoder")
+    segment: int = Field(16, ge=6, description="Frames per training segment")
+    batch_size: int = Field(64, ge=1, description="Segments per step")
+    learning_rate: float = Field(6e-4, gt=0, description="Peak learning rate")
     steps: int = Field(1500, ge=1, description="Optimizer steps")
     save_every: int = Field(200, ge=1, description="Steps between checkpoints")
     log_every: int = Field(10, ge=1, description="Steps between metrics")
@@ -91,7 +106,25 @@ class PolicySpec(Spec):
     dataset: ArtifactId = Field(description="Dataset that imagined rollouts start from")
     global_model: ArtifactId = Field(description="Model that makes the trajectories")
     local_model: ArtifactId = Field(description="Model that gives the gradients")
-    steps: int = Field(400, ge=1, description="Imagined rollouts")
+    steps: int = Field(300, ge=1, description="Imagined rollouts")
+    environments: int = Field(96, ge=1, description="Imagined environments side by side")
+    horizon: int = Field(12, ge=1, description="Imagined steps per rollout, H")
+    max_age: int = Field(36, ge=1, description="Imagined steps before a restart from real frames")
+    burn_in: int = Field(4, ge=1, description="Real frames filtered before imagination starts")
+    gamma: float = Field(0.97, gt=0, lt=1, description="Discount")
+    lam: float = Field(0.95, ge=0, le=1, description="Lambda of the critic's targets")
+    actor_updates: int = Field(4, ge=1, description="Actor steps per rollout")
+    critic_updates: int = Field(8, ge=1, description="Critic steps per rollout")
+    local_updates: int = Field(1, ge=0, description="Steps of the local model per rollout")
+    critic_warm_up: int = Field(40, ge=0, description="Rollouts until the actor sees the critic")
+    actor_learning_rate: float = Field(5e-4, gt=0, description="Learning rate of the actor")
+    critic_learning_rate: float = Field(1e-3, gt=0, description="Learning rate of the critics")
+    local_learning_rate: float = Field(2e-4, gt=0, description="Learning rate of the local model")
+    initial_temperature: float = Field(0.02, gt=0, description="Entropy weight at the start")
+    target_entropy: float = Field(-0.5, description="Entropy to keep, per action dimension")
+    replay_segments: int = Field(
+        768, ge=1, description="Imagined segments kept for the local model"
+    )
     save_every: int = Field(50, ge=1, description="Steps between checkpoints")
     log_every: int = Field(1, ge=1, description="Steps between metrics")
     seed: Seed = 0

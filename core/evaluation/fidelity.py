@@ -1,0 +1,63 @@
+"""How far imagined frames are from held-out real ones, by imagined step."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from core.data.windows import Windows
+from core.global_model.model import GlobalModel, to_float
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Mean PSNR in dB per imagined step; `static` repeats the last real frame."""
+
+    imagined: Float[Tensor, " horizon"]
+    static: Float[Tensor, " horizon"]
+    reward_correlation: float | None
+    """Pearson correlation of imagined and logged rewards over all imagined steps."""
+
+
+def psnr(frames: Tensor, reference: Tensor) -> Float[Tensor, "*batch"]:
+    """Peak signal-to-noise ratio in dB of frames in [-1, 1], at most 60."""
+    error = ((frames - reference) ** 2).mean((-3, -2, -1))
+    return 10 * torch.log10(4 / error.clamp(min=4e-6))
+
+
+@torch.no_grad()
+def open_loop(
+    model: GlobalModel, frames: Tensor, actions: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Imagine `length - context` steps from the first frames with the logged actions.
+
+    `frames` (batch, length, 3, H, W), `actions` (batch, length, dim); returns imagined frames
+    (batch, steps, 3, H, W) and rewards (batch, steps).
+    """
+    context = model.config.context
+    past = frames[:, :context]
+    imagined, rewards = [], []
+    for t in range(frames.shape[1] - context):
+        step = model.step(past, actions[:, t : t + context], generator)
+        past = torch.cat([past[:, 1:], step.frame[:, None]], 1)
+        imagined.append(step.frame)
+        rewards.append(step.reward)
+    return torch.stack(imagined, 1), torch.stack(rewards, 1)
+
+
+def fidelity(model: GlobalModel, windows: Windows, count: int, seed: int) -> Fidelity:
+    """Open-loop fidelity over `count` windows, whose length is context + horizon."""
+    batch = windows.batch(seed, count)
+    frames = to_float(torch.from_numpy(batch["frames"]))
+    actions = torch.from_numpy(batch["actions"])
+    generator = torch.Generator().manual_seed(seed)
+    imagined, rewards = open_loop(model, frames, actions, generator)
+    context = model.config.context
+    real, last = frames[:, context:], frames[:, context - 1 : context]
+    correlation = None
+    if "reward" in batch:
+        logged = batch["reward"][:, context - 1 : -1]
+        correlation = float(np.corrcoef(logged.ravel(), rewards.numpy().ravel())[0, 1])
+    return Fidelity(psnr(imagined, real).mean(0), psnr(last, real).mean(0), correlation)

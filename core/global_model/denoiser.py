@@ -1,0 +1,82 @@
+"""The diffusers network as a denoiser of the normalised difference to the last frame."""
+
+import torch
+from diffusers import ConfigMixin, ModelMixin, UNet2DModel
+from diffusers.configuration_utils import register_to_config
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+
+from core.global_model.preconditioning import c_in, c_noise, c_out, c_skip
+
+
+class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """U-Net on patchified pixels; past frames stacked on channels (DIAMOND, Alonso et al. 2024).
+
+    It works on `x = (next frame - last frame) / diff_std`, which has unit variance, because a
+    few-step sampler then starts from a small error instead of from a blank frame. Actions enter
+    as constant planes, which place them at every pixel, and through the conditioning vector.
+    """
+
+    config_name = "config.json"
+
+    @register_to_config
+    def __init__(
+        self,
+        image_size: int,
+        action_dim: int,
+        context: int,
+        patch: int,
+        channels: tuple[int, ...],
+        layers_per_block: int,
+    ) -> None:
+        super().__init__()
+        pixels = 3 * patch * patch
+        self.patch = patch
+        self.net = UNet2DModel(
+            sample_size=image_size // patch,
+            in_channels=(context + 1) * pixels + context * action_dim,
+            out_channels=pixels,
+            block_out_channels=channels,
+            down_block_types=("DownBlock2D",) * len(channels),
+            up_block_types=("UpBlock2D",) * len(channels),
+            layers_per_block=layers_per_block,
+            add_attention=False,
+            norm_num_groups=max(1, channels[0] // 32),  # few groups: also much faster in bf16 on CPU
+            class_embed_type="identity",
+            resnet_time_scale_shift="scale_shift",
+        )
+        width = 4 * channels[0]
+        self.condition = nn.Sequential(
+            nn.Linear(context * action_dim, width), nn.SiLU(), nn.Linear(width, width)
+        )
+        self.register_buffer("diff_std", torch.ones(()))
+
+    def forward(
+        self,
+        noisy: Float[Tensor, "batch pixels h w"],
+        sigma: Float[Tensor, " batch"],
+        frames: Float[Tensor, "batch context 3 height width"],
+        actions: Float[Tensor, "batch context dim"],
+    ) -> Float[Tensor, "batch pixels h w"]:
+        """Denoised difference in patches: c_skip x + c_out F(c_in x; c_noise, frames, actions)."""
+        s = sigma[:, None, None, None]
+        residual = self.network(c_in(s) * noisy, c_noise(sigma), frames, actions)
+        return c_skip(s) * noisy + c_out(s) * residual
+
+    def network(self, scaled: Tensor, noise_level: Tensor, frames: Tensor, actions: Tensor) -> Tensor:
+        """The raw network F, in float32 whatever precision it ran in."""
+        flat = actions.flatten(1)
+        planes = flat[:, :, None, None].expand(-1, -1, *scaled.shape[-2:])
+        past = pixel_unshuffle(frames.flatten(1, 2), self.patch)
+        stacked = torch.cat([scaled, past, planes], 1).contiguous(memory_format=torch.channels_last)
+        out = self.net(stacked, noise_level, class_labels=self.condition(flat)).sample
+        return out.float()
+
+    def to_difference(self, following: Tensor, last: Tensor) -> Tensor:
+        """Patches of the normalised difference between two frames in [-1, 1]."""
+        return pixel_unshuffle((following - last) / self.diff_std, self.patch)
+
+    def to_frame(self, difference: Tensor, last: Tensor) -> Tensor:
+        """The frame that a normalised difference leads to; the inverse of `to_difference`."""
+        return last + pixel_shuffle(difference, self.patch) * self.diff_std

@@ -1,0 +1,27 @@
+"""Euler steps from sigma_max to 0."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+Denoise = Callable[[Tensor, Tensor], Tensor]
+"""(noisy, sigma of shape (batch,)) -> denoised."""
+
+
+def euler_sample(denoise: Denoise, noise: Tensor, sigmas: Sequence[float]) -> Tensor:
+    """Solve the probability-flow ODE by Euler steps (EDM, algorithm 1, no churn).
+
+    `noise` is standard normal; the sample has its shape. With one step the result is the
+    denoiser's own answer at sigma_max.
+    """
+    x = noise * sigmas[0]
+    for sigma, following in zip(sigmas[:-1], sigmas[1:], strict=True):
+        denoised = denoise(x, x.new_full((len(x),), sigma))
+        x = x + (x - denoised) / sigma * (following - sigma)
+    return x
+
+
+def standard_noise(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+    """Noise drawn on the generator's own device, so that a seed means the same everywhere."""
+    return torch.randn(shape, generator=generator, device=generator.device).to(device)

@@ -1,0 +1,126 @@
+"""The local world model: light enough that gradients through it are cheap."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from core.local_model.rssm import RSSM, State, mlp
+
+
+@dataclass(frozen=True)
+class LocalConfig:
+    """Sizes of a local model; `config.json` beside its weights."""
+
+    image_size: int
+    action_dim: int
+    state_dim: int
+    """Width of the logged robot state that a head predicts; 0 when the logs have none."""
+    deter: int = 256
+    stoch: int = 32
+    hidden: int = 256
+    units: int = 512
+    embed: int = 256
+    bf16: bool = True
+
+
+class PatchEncoder(nn.Module):
+    """Overlapping 8-pixel patches, embedded alike everywhere, then dense layers over all of them.
+
+    Sharing the first layer teaches sub-pixel positions from few images; not pooling keeps them.
+    """
+
+    def __init__(self, image_size: int, units: int, embed: int, width: int = 64) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, width, 8, stride=4, padding=2), nn.SiLU(), nn.Conv2d(width, 32, 1), nn.SiLU()
+        )
+        self.dense = mlp((32 * (image_size // 4) ** 2, units), embed)
+
+    def forward(
+        self, frames: Float[Tensor, "*batch 3 height width"]
+    ) -> Float[Tensor, "*batch embed"]:
+        images = frames.flatten(0, -4).contiguous(memory_format=torch.channels_last)
+        embed: Tensor = self.dense(self.stem(images).flatten(1))
+        return embed.unflatten(0, frames.shape[:-3])
+
+
+class LocalModel(nn.Module):
+    """RSSM with dense encoder and decoder, reward head and state head.
+
+    Dense layers, because on small images they are cheaper than convolutions and keep positions.
+    """
+
+    def __init__(self, config: LocalConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        pixels = 3 * c.image_size**2
+        features = c.deter + c.stoch
+        self.rssm = RSSM(c.action_dim, c.embed, c.deter, c.stoch, c.hidden)
+        self.encoder = PatchEncoder(c.image_size, c.units, c.embed)
+        self.decoder = mlp((features, c.units, c.units), pixels)
+        self.reward_head = mlp((features, c.hidden), 1)
+        self.state_head = mlp((features, c.hidden), max(1, c.state_dim))
+        self.register_buffer("mean_frame", torch.zeros(3, c.image_size, c.image_size))
+        self.register_buffer("reward_mean", torch.zeros(()))
+        self.register_buffer("reward_std", torch.ones(()))
+        self.register_buffer("state_mean", torch.zeros(max(1, c.state_dim)))
+        self.register_buffer("state_std", torch.ones(max(1, c.state_dim)))
+
+    def encode(self, frames: Float[Tensor, "*batch 3 height width"]) -> Tensor:
+        """Embedding of frames in [-1, 1]."""
+        with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.config.bf16):
+            embed: Tensor = self.encoder(frames - self.mean_frame)
+        return embed.float()
+
+    def decode(self, state: State) -> Float[Tensor, "*batch 3 height width"]:
+        """Frames in about [-1, 1] that a latent state stands for."""
+        with torch.autocast(state.deter.device.type, torch.bfloat16, enabled=self.config.bf16):
+            flat: Tensor = self.decoder(state.features)
+        return flat.float().unflatten(-1, self.mean_frame.shape) + self.mean_frame
+
+    def normalised_reward(self, state: State) -> Float[Tensor, "*batch"]:
+        """Reward earned on the way into this state, in units of the logs' deviation."""
+        reward: Tensor = self.reward_head(state.features)
+        return reward.squeeze(-1).float()
+
+    def reward(self, state: State) -> Float[Tensor, "*batch"]:
+        """Reward earned on the way into this state, in the units of the logs."""
+        return self.normalised_reward(state) * self.reward_std + self.reward_mean
+
+    def heads(self, state: State) -> Float[Tensor, "*batch heads"]:
+        """Normalised reward and normalised robot state, side by side."""
+        robot: Tensor = self.state_head(state.features)
+        return torch.cat([self.normalised_reward(state).unsqueeze(-1), robot.float()], -1)
+
+    def burn_in(
+        self,
+        frames: Float[Tensor, "batch length 3 height width"],
+        actions: Float[Tensor, "batch length dim"],
+    ) -> State:
+        """Filter real frames; the state at the last one. `actions[:, t]` is taken at frame t."""
+        embeds = self.encode(frames)
+        state = self.rssm.initial(len(frames), frames.device)
+        before = torch.zeros_like(actions[:, 0])
+        for t in range(frames.shape[1]):
+            state = self.rssm.observe(state, before, embeds[:, t])
+            before = actions[:, t]
+        return state
+
+    def save(self, folder: Path) -> None:
+        """Write `config.json` and `model.safetensors`."""
+        folder.joinpath("config.json").write_text(json.dumps(asdict(self.config), indent=2))
+        state = {k: v.contiguous() for k, v in self.state_dict().items()}
+        save_file(state, folder / "model.safetensors")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        model = cls(LocalConfig(**json.loads(folder.joinpath("config.json").read_text())))
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+        return model.eval()

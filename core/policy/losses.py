@@ -1,0 +1,60 @@
+"""Losses of actor and critic."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from core.policy.actor_critic import Actor, Critics
+from core.policy.returns import lambda_returns
+from core.policy.rollout import ImaginedRollout, LocalPath
+
+
+def actor_loss(
+    path: LocalPath,
+    rollout: ImaginedRollout,
+    critics: Critics,
+    alpha: Tensor,
+    gamma: float,
+    bootstrap_weight: float,
+) -> Tensor:
+    """Minus the H-step return with entropy and terminal value (paper, eq. 4; SAPO)."""
+    horizon = path.rewards.shape[1]
+    alive = torch.cumprod(rollout.continues, 1)
+    before = torch.cat([torch.ones_like(alive[:, :1]), alive[:, :-1]], 1)
+    discount = gamma ** torch.arange(horizon, device=path.rewards.device)
+    earned = ((path.rewards + alpha * path.entropy) * before * discount).sum(1)
+    terminal = critics(path.last).mean(0) * alive[:, -1] * gamma**horizon
+    return -(earned + bootstrap_weight * terminal).mean() / horizon
+
+
+@torch.no_grad()
+def critic_targets(
+    rollout: ImaginedRollout,
+    entropy: Float[Tensor, "batch horizon"],
+    target: Critics,
+    alpha: Tensor,
+    gamma: float,
+    lam: float,
+) -> Float[Tensor, "batch horizon"]:
+    """TD(lambda) targets on global rewards and entropy, from the smaller of two critics."""
+    values = target(rollout.features[:, 1:]).amin(0)
+    rewards = rollout.rewards + alpha * entropy
+    return lambda_returns(rewards, rollout.continues, values, gamma, lam)
+
+
+def critic_loss(critics: Critics, features: Tensor, targets: Tensor) -> Tensor:
+    """Squared error of both critics (paper, eq. 5)."""
+    return ((critics(features) - targets) ** 2).mean()
+
+
+@torch.no_grad()
+def follow(target: Critics, critics: Critics, rate: float) -> None:
+    """Move target critics a little towards the trained ones."""
+    for slow, fast in zip(target.parameters(), critics.parameters(), strict=True):
+        slow.lerp_(fast, rate)
+
+
+def path_entropy(actor: Actor, rollout: ImaginedRollout) -> Float[Tensor, "batch horizon"]:
+    """Entropy of the policy at the rollout's states."""
+    entropy: Tensor = actor(rollout.features[:, :-1]).entropy(rollout.noise)
+    return entropy

@@ -1,0 +1,44 @@
+"""Stage: the global model and its reward model."""
+
+from typing import Any
+
+from core.artifacts import StagePaths
+from core.data.windows import Windows
+from core.evaluation.fidelity import fidelity
+from core.global_model.model import GlobalConfig, GlobalModel
+from core.jobs.spec import GlobalModelSpec
+from core.recorder import Recorder
+from core.stages.setup import device, open_dataset, seed_everything
+from core.training.global_model import train_denoiser, train_reward
+
+
+def run(spec: GlobalModelSpec, paths: StagePaths, recorder: Recorder) -> dict[str, Any]:
+    """Train, save, and say how far held-out imagination can be trusted."""
+    seed_everything(spec.seed)
+    dataset = open_dataset(spec, paths)
+    config = GlobalConfig(
+        image_size=dataset.meta.image_size[0],
+        action_dim=dataset.meta.action_dim,
+        context=spec.context,
+        patch=spec.patch,
+        channels=spec.channels,
+        layers_per_block=spec.layers_per_block,
+        sigma_max=spec.sigma_max,
+        num_denoising_steps=spec.num_denoising_steps,
+    )
+    model = GlobalModel(config).to(device())
+    train_denoiser(spec, model, dataset, recorder, paths.checkpoints / "denoiser")
+    train_reward(spec, model, dataset, recorder, paths.checkpoints / "reward")
+    model.eval().save(paths.out)
+    longest = max(e.length for e in dataset.validation)
+    horizon = min(10, longest - spec.context)
+    windows = Windows(dataset, "validation", spec.context + horizon)
+    quality = fidelity(model, windows, count=64, seed=spec.seed)
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "psnr_1": float(quality.imagined[0]),
+        f"psnr_{horizon}": float(quality.imagined[-1]),
+        "static_psnr_1": float(quality.static[0]),
+        f"static_psnr_{horizon}": float(quality.static[-1]),
+        "reward_correlation": quality.reward_correlation,
+    }

@@ -1,0 +1,29 @@
+"""Stage: the local model."""
+
+from typing import Any
+
+from core.artifacts import StagePaths
+from core.jobs.spec import LocalModelSpec
+from core.local_model.model import LocalConfig, LocalModel
+from core.recorder import Recorder
+from core.stages.setup import device, open_dataset, seed_everything
+from core.training.local_model import train_local_model
+
+
+def run(spec: LocalModelSpec, paths: StagePaths, recorder: Recorder) -> dict[str, Any]:
+    """Train and save."""
+    seed_everything(spec.seed)
+    dataset = open_dataset(spec, paths)
+    config = LocalConfig(
+        image_size=dataset.meta.image_size[0],
+        action_dim=dataset.meta.action_dim,
+        state_dim=dataset.meta.state_dim,
+        deter=spec.deter,
+        stoch=spec.stoch,
+        hidden=spec.hidden,
+        units=spec.units,
+    )
+    model = LocalModel(config).to(device())
+    train_local_model(spec, model, dataset, recorder, paths.checkpoints)
+    model.eval().save(paths.out)
+    return {"parameters": sum(p.numel() for p in model.parameters())}

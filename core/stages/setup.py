@@ -1,0 +1,31 @@
+"""What every learning stage does first."""
+
+import torch
+
+from core.artifacts import StagePaths
+from core.data.dataset import Dataset
+from core.jobs.spec import Spec
+
+
+def device() -> torch.device:
+    """The accelerator of this machine, or its processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def seed_everything(seed: int) -> None:
+    """Same seed, same machine, same weights: deterministic kernels and one global seed."""
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def open_dataset(spec: Spec, paths: StagePaths) -> Dataset:
+    """The dataset that a spec names; square frames only."""
+    dataset_id: str = spec.dataset  # type: ignore[attr-defined]
+    dataset = Dataset.open(paths.artifacts.existing(paths.artifacts.dataset(dataset_id)))
+    height, width = dataset.meta.image_size
+    if height != width or height % 8:
+        raise ValueError(
+            f"dataset {dataset_id} has frames of {height} x {width} pixels; models need square "
+            "frames with a side that is a multiple of 8: ingest again with image_size"
+        )
+    return dataset

@@ -1,0 +1,78 @@
+"""Loop: the local model on logged segments."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from core.data.dataset import Dataset
+from core.data.windows import Windows
+from core.global_model.model import to_float
+from core.jobs.spec import LocalModelSpec
+from core.local_model.losses import LossWeights, Segments, local_loss
+from core.local_model.model import LocalModel
+from core.recorder import Recorder
+from core.training.checkpoint import GeneratorState
+from core.training.descent import descend
+from core.training.loop import resumable_steps, warm_up_then_cosine
+
+
+def train_local_model(
+    spec: LocalModelSpec, model: LocalModel, dataset: Dataset, recorder: Recorder, folder: Path
+) -> None:
+    """Fit RSSM and heads to logged segments."""
+    device = next(model.parameters()).device
+    windows = Windows(dataset, "train", spec.segment, spec.seed)
+    generator = torch.Generator().manual_seed(spec.seed)
+    optimizer = AdamW(model.parameters(), lr=spec.learning_rate, weight_decay=1e-3)
+    schedule = LambdaLR(optimizer, warm_up_then_cosine(spec.steps))
+    fit_normalisation(model, dataset, windows)
+    weights = LossWeights()
+    parts = {
+        "model": model,
+        "optimizer": optimizer,
+        "schedule": schedule,
+        "generator": GeneratorState(generator),
+    }
+    for step in resumable_steps(spec.steps, parts, folder, spec.save_every, recorder):
+        segments = to_segments(windows.batch(step, spec.batch_size), device)
+        losses = local_loss(model, segments, weights, generator)
+        norm = descend(sum_of(losses), optimizer, max_grad_norm=100.0)
+        schedule.step()
+        if (step + 1) % spec.log_every == 0:
+            values = {f"local/{name}": loss.item() for name, loss in losses.items()}
+            recorder.scalars(step + 1, values | {"local/grad_norm": norm})
+            recorder.progress(step + 1, spec.steps, "local model")
+
+
+def sum_of(losses: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Their sum."""
+    return torch.stack(list(losses.values())).sum()
+
+
+def to_segments(batch: dict[str, np.ndarray], device: torch.device) -> Segments:
+    """Windows of a dataset as segments on a device; missing rewards count as zero."""
+    tensors = {name: torch.from_numpy(values).to(device) for name, values in batch.items()}
+    actions = tensors["actions"]
+    return Segments(
+        to_float(tensors["frames"]),
+        actions,
+        tensors.get("reward", torch.zeros_like(actions[..., 0])),
+        tensors.get("state"),
+    )
+
+
+def fit_normalisation(model: LocalModel, dataset: Dataset, windows: Windows) -> None:
+    """Set the model's means and deviations from logged windows."""
+    batch = windows.batch(0, 256)
+    model.mean_frame.copy_(to_float(torch.from_numpy(batch["frames"])).mean((0, 1)))
+    if "reward" in batch:
+        rewards = batch["reward"][:, :-1]
+        model.reward_mean.fill_(float(rewards.mean()))
+        model.reward_std.fill_(float(max(rewards.std(), 1e-6)))
+    if "state" in batch:
+        states = batch["state"].reshape(-1, batch["state"].shape[-1])
+        model.state_mean.copy_(torch.from_numpy(states.mean(0)))
+        model.state_std.copy_(torch.from_numpy(np.maximum(states.std(0), 1e-6)))

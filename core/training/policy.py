@@ -1,0 +1,155 @@
+"""Loop: the policy, trained in imagination with decoupled first-order gradients."""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.optim import Adam, AdamW
+
+from core.data.dataset import Dataset
+from core.data.windows import Windows
+from core.global_model.model import GlobalModel, to_float
+from core.jobs.spec import PolicySpec
+from core.local_model.losses import LossWeights, local_loss
+from core.local_model.model import LocalModel
+from core.policy.actor_critic import Actor, Critics, Temperature
+from core.policy.losses import actor_loss, critic_loss, critic_targets, follow, path_entropy
+from core.policy.rollout import ImaginedEnvs, local_path
+from core.recorder import Recorder
+from core.training.checkpoint import GeneratorState
+from core.training.descent import descend
+from core.training.local_model import sum_of, to_segments
+from core.training.loop import resumable_steps
+from core.training.replay import Replay
+
+
+@dataclass
+class Starts:
+    """Real segments that imagined environments start from; by number, so that a resume repeats them."""
+
+    windows: Windows
+    served: int = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"served": self.served}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self.served = state_dict["served"]
+
+    def next(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Frames (count, burn_in, 3, H, W) and the actions taken at them."""
+        batch = self.windows.batch(self.served, count)
+        self.served += 1
+        return to_float(torch.from_numpy(batch["frames"])), torch.from_numpy(batch["actions"])
+
+
+def train_policy(
+    spec: PolicySpec,
+    actor: Actor,
+    global_model: GlobalModel,
+    local: LocalModel,
+    dataset: Dataset,
+    recorder: Recorder,
+    folder: Path,
+) -> None:
+    """Each step: imagine with the global model, then improve actor, critics and the local model."""
+    device = next(actor.parameters()).device
+    generator = torch.Generator().manual_seed(spec.seed)
+    critics = Critics(actor.config.features).to(device)
+    target = copy.deepcopy(critics)
+    temperature = Temperature(spec.initial_temperature).to(device)
+    actor_adam = Adam(actor.parameters(), lr=spec.actor_learning_rate, betas=(0.7, 0.95))
+    critic_adam = Adam(critics.parameters(), lr=spec.critic_learning_rate, betas=(0.7, 0.95))
+    local_adam = AdamW(local.parameters(), lr=spec.local_learning_rate, weight_decay=1e-3)
+    temperature_adam = Adam(temperature.parameters(), lr=5e-3)
+    context = global_model.config.context
+    starts = Starts(Windows(dataset, "train", max(spec.burn_in, context), spec.seed + 1))
+    real = Windows(dataset, "train", spec.horizon + 1, spec.seed + 2)
+    replay = Replay(spec.replay_segments)
+    envs = first_environments(spec, starts, global_model, local)
+    parts = {
+        "actor": actor,
+        "critics": critics,
+        "target": target,
+        "temperature": temperature,
+        "local": local,
+        "actor_adam": actor_adam,
+        "critic_adam": critic_adam,
+        "local_adam": local_adam,
+        "temperature_adam": temperature_adam,
+        "starts": starts,
+        "replay": replay,
+        "envs": envs,
+        "generator": GeneratorState(generator),
+    }
+    target_entropy = spec.target_entropy * actor.config.action_dim
+    for step in resumable_steps(spec.steps, parts, folder, spec.save_every, recorder):
+        old = (envs.age >= spec.max_age).nonzero().squeeze(-1)
+        if len(old):
+            envs.restart(old, *starts.next(len(old)), local, context)
+        rollout = envs.rollout(actor, global_model, local, spec.horizon, generator)
+        replay.add(rollout, skip=context - 1)
+
+        bootstrap = min(1.0, step / max(1, spec.critic_warm_up))
+        local.requires_grad_(False)
+        for _ in range(spec.actor_updates):
+            path = local_path(rollout, actor, local)
+            loss = actor_loss(path, rollout, critics, temperature.alpha, spec.gamma, bootstrap)
+            actor_norm = descend(loss, actor_adam, max_grad_norm=0.5)
+            descend(temperature.loss(path.entropy, target_entropy), temperature_adam, 1.0)
+        local.requires_grad_(True)
+
+        with torch.no_grad():
+            entropy = path_entropy(actor, rollout)
+        features = rollout.features[:, :-1]
+        for _ in range(spec.critic_updates):
+            targets = critic_targets(
+                rollout, entropy, target, temperature.alpha, spec.gamma, spec.lam
+            )
+            value_loss = critic_loss(critics, features, targets)
+            descend(value_loss, critic_adam, max_grad_norm=1.0)
+            follow(target, critics, rate=0.05)
+
+        for i in range(spec.local_updates):
+            batch = real.batch(step * spec.local_updates + i, 32)
+            parts_real = local_loss(local, to_segments(batch, device), LossWeights(), generator)
+            segments = replay.sample(32, generator)
+            parts_imagined = local_loss(local, segments, LossWeights(), generator)
+            loss_local = sum_of(parts_real) + sum_of(parts_imagined)
+            descend(loss_local, local_adam, max_grad_norm=100.0)
+
+        if (step + 1) % spec.log_every == 0:
+            recorder.scalars(
+                step + 1,
+                {
+                    "policy/imagined_reward": rollout.rewards.mean().item(),
+                    "policy/actor_grad_norm": actor_norm,
+                    "policy/critic_loss": value_loss.item(),
+                    "policy/value": targets.mean().item(),
+                    "policy/entropy": entropy.mean().item(),
+                    "policy/temperature": temperature.alpha.item(),
+                    "policy/imagined_frames": (step + 1) * spec.environments * spec.horizon,
+                },
+            )
+            recorder.progress(step + 1, spec.steps, "policy")
+
+
+def first_environments(
+    spec: PolicySpec, starts: Starts, global_model: GlobalModel, local: LocalModel
+) -> ImaginedEnvs:
+    """All environments at real frames, their ages spread so that they do not restart together."""
+    c, count = global_model.config, spec.environments
+    device = next(local.parameters()).device
+    envs = ImaginedEnvs(
+        frames=torch.zeros(count, c.context, 3, c.image_size, c.image_size, device=device),
+        actions=torch.zeros(count, c.context, c.action_dim, device=device),
+        deter=torch.zeros(count, local.rssm.deter, device=device),
+        stoch=torch.zeros(count, local.rssm.stoch, device=device),
+        age=torch.zeros(count, dtype=torch.long, device=device),
+    )
+    frames, actions = starts.next(count)
+    envs.restart(torch.arange(count), frames.to(device), actions.to(device), local, c.context)
+    rounds = max(1, spec.max_age // spec.horizon)
+    envs.age = (torch.arange(count, device=device) % rounds) * spec.horizon
+    return envs
