@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 
@@ -67,6 +68,15 @@ class Lifeline(threading.Thread):
             self._last = time.monotonic()
             return bool(os.read(self._descriptor, 4096))
         return time.monotonic() - self._last <= self._silence
+
+
+def kill_companions() -> None:
+    """End all other processes of this session: what the job started and did not wait for."""
+    me = os.getpid()
+    for pid in (int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if pid != me and os.getsid(pid) == me:
+                os.kill(pid, signal.SIGKILL)
 
 
 def kill_own_group() -> None:

@@ -17,7 +17,7 @@ from types import FrameType
 from core.artifacts import Artifacts, StagePaths, UnknownArtifact
 from core.jobs.spec import spec_adapter
 from core.recorder import Cancelled
-from worker.lifeline import Lifeline, die_with_parent
+from worker.lifeline import Lifeline, die_with_parent, kill_companions
 from worker.publish import seal
 from worker.recorder import FileRecorder, write_json
 
@@ -100,5 +100,7 @@ if __name__ == "__main__":
     code = main()
     logging.shutdown()
     sys.stdout.flush()
+    if os.getsid(0) == os.getpid():
+        kill_companions()  # the launcher would, but it may be gone or paused
     # Not sys.exit: a library's thread or destructor must not hold up or spoil an ended job.
     os._exit(code)
