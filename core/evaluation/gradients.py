@@ -87,4 +87,5 @@ def cosines(left: Tensor, right: Tensor) -> Tensor:
     """Cosine of each row; rows without a gradient are left out."""
     norm = left.norm(dim=-1) * right.norm(dim=-1)
     keep = norm > 1e-9
-    return (left * right).sum(-1)[keep] / norm[keep]
+    values: Tensor = (left * right).sum(-1)[keep] / norm[keep]
+    return values

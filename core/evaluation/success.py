@@ -49,14 +49,14 @@ class LearnedBatch:
     def reset(self, count: int, seed: int) -> None:
         device = next(self.actor.parameters()).device
         self.state = self.local.rssm.initial(count, device)
-        self.last = torch.zeros(count, self.actor.config.action_dim, device=device)
+        self.last: Tensor = torch.zeros(count, self.actor.config.action_dim, device=device)
 
     @torch.no_grad()
     def act(self, observations: Observations) -> NDArray[np.float32]:
         pixels = np.stack([o["pixels"] for o in observations])
         frames = to_float(torch.from_numpy(pixels)).to(self.last.device)
         self.state = self.local.rssm.observe(self.state, self.last, self.local.encode(frames))
-        self.last: Tensor = self.actor(self.state.features).mode
+        self.last = self.actor(self.state.features).mode
         return self.last.cpu().numpy().astype(np.float32)
 
 

@@ -1,8 +1,9 @@
 """The diffusers network as a denoiser of the normalised difference to the last frame."""
 
 import torch
-from diffusers import ConfigMixin, ModelMixin, UNet2DModel
-from diffusers.configuration_utils import register_to_config
+from diffusers import UNet2DModel
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
@@ -10,7 +11,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from core.global_model.preconditioning import c_in, c_noise, c_out, c_skip
 
 
-class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class Denoiser(ModelMixin, ConfigMixin):
     """U-Net on patchified pixels; past frames stacked on channels (DIAMOND, Alonso et al. 2024).
 
     It works on `x = (next frame - last frame) / diff_std`, which has unit variance, because a
@@ -18,9 +19,10 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
     as constant planes, which place them at every pixel, and through the conditioning vector.
     """
 
-    config_name = "config.json"
+    config_name = "config.json"  # type: ignore[assignment]
+    diff_std: Tensor
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         image_size: int,
@@ -30,7 +32,7 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         channels: tuple[int, ...],
         layers_per_block: int,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         pixels = 3 * patch * patch
         self.patch = patch
         self.net = UNet2DModel(
@@ -42,7 +44,9 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
             up_block_types=("UpBlock2D",) * len(channels),
             layers_per_block=layers_per_block,
             add_attention=False,
-            norm_num_groups=max(1, channels[0] // 32),  # few groups: also much faster in bf16 on CPU
+            norm_num_groups=max(
+                1, channels[0] // 32
+            ),  # few groups: also much faster in bf16 on CPU
             class_embed_type="identity",
             resnet_time_scale_shift="scale_shift",
         )
@@ -64,13 +68,15 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         residual = self.network(c_in(s) * noisy, c_noise(sigma), frames, actions)
         return c_skip(s) * noisy + c_out(s) * residual
 
-    def network(self, scaled: Tensor, noise_level: Tensor, frames: Tensor, actions: Tensor) -> Tensor:
+    def network(
+        self, scaled: Tensor, noise_level: Tensor, frames: Tensor, actions: Tensor
+    ) -> Tensor:
         """The raw network F, in float32 whatever precision it ran in."""
         flat = actions.flatten(1)
         planes = flat[:, :, None, None].expand(-1, -1, *scaled.shape[-2:])
         past = pixel_unshuffle(frames.flatten(1, 2), self.patch)
         stacked = torch.cat([scaled, past, planes], 1).contiguous(memory_format=torch.channels_last)
-        out = self.net(stacked, noise_level, class_labels=self.condition(flat)).sample
+        out: Tensor = self.net(stacked, noise_level, class_labels=self.condition(flat)).sample  # type: ignore[operator]
         return out.float()
 
     def to_difference(self, following: Tensor, last: Tensor) -> Tensor:

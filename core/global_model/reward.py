@@ -4,22 +4,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from core.nets import PatchEncoder
+
 
 class RewardModel(nn.Module):
-    """Reward of a transition from the frame it led to and the action.
+    """Reward of a transition from the frame it led to and the action."""
 
-    Positions decide rewards, so the last feature map is flattened and not pooled.
-    """
+    mean: Tensor
+    std: Tensor
 
-    def __init__(self, image_size: int, action_dim: int, width: int = 32) -> None:
+    def __init__(
+        self, image_size: int, action_dim: int, units: int = 512, embed: int = 256
+    ) -> None:
         super().__init__()
-        channels = (3, width, 2 * width, 2 * width)
-        layers: list[nn.Module] = []
-        for c_from, c_to in zip(channels[:-1], channels[1:], strict=True):
-            layers += [nn.Conv2d(c_from, c_to, 3, stride=2, padding=1), nn.SiLU()]
-        self.trunk = nn.Sequential(*layers, nn.Flatten())
-        flat = channels[-1] * (image_size // 8) ** 2
-        self.head = nn.Sequential(nn.Linear(flat + action_dim, 256), nn.SiLU(), nn.Linear(256, 2))
+        self.encoder = PatchEncoder(image_size, units, embed)
+        self.norm = nn.LayerNorm(embed)
+        self.head = nn.Sequential(
+            nn.Linear(embed + action_dim, embed), nn.SiLU(), nn.Linear(embed, 2)
+        )
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("std", torch.ones(()))
 
@@ -27,7 +29,7 @@ class RewardModel(nn.Module):
         self, frame: Float[Tensor, "batch 3 height width"], action: Float[Tensor, "batch dim"]
     ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
         """(normalised reward, logit of termination) for frames in [-1, 1]."""
-        features = self.trunk(frame.contiguous(memory_format=torch.channels_last))
+        features = nn.functional.silu(self.norm(self.encoder(frame)))
         reward, terminated = self.head(torch.cat([features, action], -1)).float().unbind(-1)
         return reward, terminated
 

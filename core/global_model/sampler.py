@@ -1,6 +1,7 @@
 """Euler steps from sigma_max to 0."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -16,12 +17,14 @@ def euler_sample(denoise: Denoise, noise: Tensor, sigmas: Sequence[float]) -> Te
     denoiser's own answer at sigma_max.
     """
     x = noise * sigmas[0]
-    for sigma, following in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for sigma, following in pairwise(sigmas):
         denoised = denoise(x, x.new_full((len(x),), sigma))
         x = x + (x - denoised) / sigma * (following - sigma)
     return x
 
 
-def standard_noise(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+def standard_noise(
+    shape: tuple[int, ...], generator: torch.Generator, device: torch.device
+) -> Tensor:
     """Noise drawn on the generator's own device, so that a seed means the same everywhere."""
     return torch.randn(shape, generator=generator, device=generator.device).to(device)

@@ -73,7 +73,7 @@ def pipeline(
         Kind.LOCAL_MODEL: (LocalModelSpec, dict(data)),
         Kind.POLICY: (PolicySpec, dict(world)),
         Kind.EVALUATE: (EvaluateSpec, judged | {"task": task}),
-        Kind.ROLLOUT: (RolloutSpec, dict(judged)),
+        Kind.ROLLOUT: (RolloutSpec, judged | {"task": task}),
     }
     specs: dict[Kind, Spec] = {}
     if upload is not None:

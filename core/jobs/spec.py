@@ -59,9 +59,9 @@ class GlobalModelSpec(Spec):
     dataset: ArtifactId = Field(description="Dataset to learn from")
     context: int = Field(2, ge=1, le=16, description="Past frames that condition the next")
     patch: int = Field(4, ge=1, le=8, description="Side of the pixel patch folded into channels")
-    channels: tuple[int, ...] = Field((64, 128), description="U-Net channels per level")
+    channels: tuple[int, ...] = Field((64, 64), description="U-Net channels per level")
     layers_per_block: int = Field(1, ge=1, le=4, description="Residual layers per level")
-    steps: int = Field(1500, ge=1, description="Optimizer steps of the denoiser")
+    steps: int = Field(1800, ge=1, description="Optimizer steps of the denoiser")
     batch_size: int = Field(64, ge=1, description="Windows per step")
     learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate")
     sigma_mean: float = Field(1.2, description="Mean of log sigma in training")
@@ -75,7 +75,7 @@ class GlobalModelSpec(Spec):
     )
     num_denoising_steps: int = Field(1, ge=1, le=50, description="Euler steps per imagined frame")
     ema_decay: float = Field(0.995, ge=0, lt=1, description="Decay of the averaged weights")
-    reward_steps: int = Field(600, ge=0, description="Optimizer steps of the reward model")
+    reward_steps: int = Field(1000, ge=0, description="Optimizer steps of the reward model")
     save_every: int = Field(200, ge=1, description="Steps between checkpoints")
     log_every: int = Field(10, ge=1, description="Steps between metrics")
     seed: Seed = 0
@@ -91,9 +91,9 @@ class LocalModelSpec(Spec):
     hidden: int = Field(256, ge=16, description="Width of prior, posterior and heads")
     units: int = Field(512, ge=16, description="Width of encoder and decoder")
     segment: int = Field(16, ge=6, description="Frames per training segment")
-    batch_size: int = Field(64, ge=1, description="Segments per step")
-    learning_rate: float = Field(6e-4, gt=0, description="Peak learning rate")
-    steps: int = Field(1500, ge=1, description="Optimizer steps")
+    batch_size: int = Field(32, ge=1, description="Segments per step")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate")
+    steps: int = Field(1000, ge=1, description="Optimizer steps")
     save_every: int = Field(200, ge=1, description="Steps between checkpoints")
     log_every: int = Field(10, ge=1, description="Steps between metrics")
     seed: Seed = 0
@@ -154,6 +154,9 @@ class RolloutSpec(Spec):
     global_model: ArtifactId
     local_model: ArtifactId | None = None
     policy: ArtifactId | None = None
+    task: Literal["push_disc", "push_t"] | None = Field(
+        None, description="True simulator to show the policy in, if the task has one"
+    )
     episodes: int = Field(4, ge=1, le=64, description="Held-out episodes to imagine")
     horizon: int = Field(40, ge=1, description="Imagined steps")
     seed: Seed = 0

@@ -24,13 +24,13 @@ class Segments:
 class LossWeights:
     """How much each part counts."""
 
-    frame: float = 1.0
-    reward: float = 20.0
-    reward_change: float = 1.0
-    state: float = 5.0
-    state_change: float = 1.0
-    kl_dyn: float = 0.5
-    kl_rep: float = 0.1
+    frame: float = 0.3
+    reward: float = 100.0
+    reward_change: float = 20.0
+    state: float = 50.0
+    state_change: float = 20.0
+    kl_dyn: float = 0.1
+    kl_rep: float = 0.02
     free_nats: float = 1.0
     open_loop: int = 3
     """Steps that reward and state heads are trained open-loop, through the prior's mean."""

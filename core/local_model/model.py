@@ -10,7 +10,8 @@ from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from core.local_model.rssm import RSSM, State, mlp
+from core.local_model.rssm import RSSM, State
+from core.nets import PatchEncoder, mlp
 
 
 @dataclass(frozen=True)
@@ -29,32 +30,17 @@ class LocalConfig:
     bf16: bool = True
 
 
-class PatchEncoder(nn.Module):
-    """Overlapping 8-pixel patches, embedded alike everywhere, then dense layers over all of them.
-
-    Sharing the first layer teaches sub-pixel positions from few images; not pooling keeps them.
-    """
-
-    def __init__(self, image_size: int, units: int, embed: int, width: int = 64) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, width, 8, stride=4, padding=2), nn.SiLU(), nn.Conv2d(width, 32, 1), nn.SiLU()
-        )
-        self.dense = mlp((32 * (image_size // 4) ** 2, units), embed)
-
-    def forward(
-        self, frames: Float[Tensor, "*batch 3 height width"]
-    ) -> Float[Tensor, "*batch embed"]:
-        images = frames.flatten(0, -4).contiguous(memory_format=torch.channels_last)
-        embed: Tensor = self.dense(self.stem(images).flatten(1))
-        return embed.unflatten(0, frames.shape[:-3])
-
-
 class LocalModel(nn.Module):
     """RSSM with dense encoder and decoder, reward head and state head.
 
     Dense layers, because on small images they are cheaper than convolutions and keep positions.
     """
+
+    mean_frame: Tensor
+    reward_mean: Tensor
+    reward_std: Tensor
+    state_mean: Tensor
+    state_std: Tensor
 
     def __init__(self, config: LocalConfig) -> None:
         super().__init__()
@@ -82,7 +68,7 @@ class LocalModel(nn.Module):
         """Frames in about [-1, 1] that a latent state stands for."""
         with torch.autocast(state.deter.device.type, torch.bfloat16, enabled=self.config.bf16):
             flat: Tensor = self.decoder(state.features)
-        return flat.float().unflatten(-1, self.mean_frame.shape) + self.mean_frame
+        return flat.float().reshape(*flat.shape[:-1], *self.mean_frame.shape) + self.mean_frame
 
     def normalised_reward(self, state: State) -> Float[Tensor, "*batch"]:
         """Reward earned on the way into this state, in units of the logs' deviation."""

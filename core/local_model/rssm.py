@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from core.nets import mlp
+
 
 class State(NamedTuple):
     """Latent state l = [h, z]: `deter` h is the GRU's, `stoch` z the Gaussian's."""
@@ -29,14 +31,6 @@ class Gaussian(NamedTuple):
         """Reparameterised sample; gradients reach mean and std."""
         noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype)
         return self.mean + self.std * noise.to(self.mean.device)
-
-
-def mlp(sizes: tuple[int, ...], outputs: int) -> nn.Sequential:
-    """Linear, LayerNorm, SiLU per hidden size, then a linear output."""
-    layers: list[nn.Module] = []
-    for before, after in zip(sizes[:-1], sizes[1:], strict=True):
-        layers += [nn.Linear(before, after), nn.LayerNorm(after), nn.SiLU()]
-    return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
 
 
 class NormedGRU(nn.Module):

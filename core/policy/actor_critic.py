@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from core.local_model.rssm import mlp
+from core.nets import mlp
 
 MEAN_BOUND = 2.0
 """Largest pre-tanh mean: beyond it tanh is flat and the first-order gradient is gone."""
@@ -61,8 +61,9 @@ class Actor(nn.Module):
         super().__init__()
         self.config = config
         self.net = mlp((config.features, config.hidden, config.hidden), 2 * config.action_dim)
-        with torch.no_grad():
-            self.net[-1].weight.mul_(0.01)
+        last = self.net[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.normal_(last.weight, std=1e-3)  # an untrained policy hardly prefers anything
 
     def forward(self, features: Float[Tensor, "*batch features"]) -> Squashed:
         mean, raw = self.net(features).chunk(2, -1)
@@ -90,7 +91,8 @@ class Critics(nn.Module):
         super().__init__()
         self.nets = nn.ModuleList(mlp((features, hidden, hidden), 1) for _ in range(2))
 
-    def forward(self, features: Float[Tensor, "*batch features"]) -> Float[Tensor, "2 *batch"]:
+    def forward(self, features: Float[Tensor, "*batch features"]) -> Tensor:
+        """Values, (2, *batch)."""
         return torch.stack([net(features).squeeze(-1) for net in self.nets])
 
 

@@ -23,8 +23,10 @@ def actor_loss(
     before = torch.cat([torch.ones_like(alive[:, :1]), alive[:, :-1]], 1)
     discount = gamma ** torch.arange(horizon, device=path.rewards.device)
     earned = ((path.rewards + alpha * path.entropy) * before * discount).sum(1)
-    terminal = critics(path.last).mean(0) * alive[:, -1] * gamma**horizon
-    return -(earned + bootstrap_weight * terminal).mean() / horizon
+    value: Tensor = critics(path.last).mean(0)
+    terminal = value * alive[:, -1] * gamma**horizon
+    loss: Tensor = -(earned + bootstrap_weight * terminal).mean() / horizon
+    return loss
 
 
 @torch.no_grad()
@@ -44,7 +46,8 @@ def critic_targets(
 
 def critic_loss(critics: Critics, features: Tensor, targets: Tensor) -> Tensor:
     """Squared error of both critics (paper, eq. 5)."""
-    return ((critics(features) - targets) ** 2).mean()
+    loss: Tensor = ((critics(features) - targets) ** 2).mean()
+    return loss
 
 
 @torch.no_grad()

@@ -131,7 +131,11 @@ class ImaginedEnvs:
         return ImaginedRollout(
             frames=torch.stack(frames, 1),
             past_actions=torch.stack(actions, 1),
-            past_rewards=torch.stack([torch.zeros_like(rewards[0])] * (context - 1) + [*rewards, torch.zeros_like(rewards[0])], 1),
+            past_rewards=torch.stack(
+                [torch.zeros_like(rewards[0])] * (context - 1)
+                + [*rewards, torch.zeros_like(rewards[0])],
+                1,
+            ),
             deter=torch.stack(deters, 1),
             stoch=torch.stack(stochs, 1),
             noise=noise,

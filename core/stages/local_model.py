@@ -17,7 +17,7 @@ def run(spec: LocalModelSpec, paths: StagePaths, recorder: Recorder) -> dict[str
     config = LocalConfig(
         image_size=dataset.meta.image_size[0],
         action_dim=dataset.meta.action_dim,
-        state_dim=dataset.meta.state_dim,
+        state_dim=dataset.meta.state_dim or 0,
         deter=spec.deter,
         stoch=spec.stoch,
         hidden=spec.hidden,

@@ -1,10 +1,23 @@
 """What every learning stage does first."""
 
+from pathlib import Path
+from typing import Protocol, Self, TypeVar
+
 import torch
 
 from core.artifacts import StagePaths
 from core.data.dataset import Dataset
 from core.jobs.spec import Spec
+
+
+class Loadable(Protocol):
+    """A model that is stored as a folder."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self: ...
+
+
+M = TypeVar("M", bound=Loadable)
 
 
 def device() -> torch.device:
@@ -29,3 +42,8 @@ def open_dataset(spec: Spec, paths: StagePaths) -> Dataset:
             "frames with a side that is a multiple of 8: ingest again with image_size"
         )
     return dataset
+
+
+def open_model(kind: type[M], model_id: str, paths: StagePaths) -> M:
+    """The model that a spec names."""
+    return kind.load(paths.artifacts.existing(paths.artifacts.model(model_id)))

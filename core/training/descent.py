@@ -13,7 +13,7 @@ class NonFiniteGradient(ValueError):
 def descend(loss: Tensor, optimizer: Optimizer, max_grad_norm: float) -> float:
     """Clip and step; the norm before clipping. Raises `NonFiniteGradient` and leaves weights alone."""
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norm = clip_grad_norm_(parameters, max_grad_norm)
     if not torch.isfinite(norm):

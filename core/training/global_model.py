@@ -18,7 +18,7 @@ from core.global_model.sampler import standard_noise
 from core.global_model.schedule import training_sigmas
 from core.jobs.spec import GlobalModelSpec
 from core.recorder import Recorder
-from core.training.checkpoint import GeneratorState
+from core.training.checkpoint import GeneratorState, Stateful
 from core.training.descent import descend
 from core.training.loop import resumable_steps, warm_up_then_cosine
 
@@ -34,7 +34,7 @@ def train_denoiser(
     average = AveragedModel(denoiser, multi_avg_fn=get_ema_multi_avg_fn(spec.ema_decay))
     optimizer = AdamW(denoiser.parameters(), lr=spec.learning_rate, weight_decay=1e-2)
     schedule = LambdaLR(optimizer, warm_up_then_cosine(spec.steps))
-    parts = {
+    parts: dict[str, Stateful] = {
         "denoiser": denoiser,
         "average": average,
         "optimizer": optimizer,
@@ -95,7 +95,7 @@ def train_reward(
     reward.std.fill_(float(max(sample.std(), 1e-6)))
     optimizer = AdamW(reward.parameters(), lr=1e-3, weight_decay=1e-3)
     schedule = LambdaLR(optimizer, warm_up_then_cosine(spec.reward_steps))
-    parts = {"reward": reward, "optimizer": optimizer, "schedule": schedule}
+    parts: dict[str, Stateful] = {"reward": reward, "optimizer": optimizer, "schedule": schedule}
     for step in resumable_steps(spec.reward_steps, parts, folder, spec.save_every, recorder):
         batch = windows.batch(step, 128)
         frame = to_float(torch.from_numpy(batch["frames"][:, 1]).to(device))

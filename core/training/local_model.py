@@ -14,7 +14,7 @@ from core.jobs.spec import LocalModelSpec
 from core.local_model.losses import LossWeights, Segments, local_loss
 from core.local_model.model import LocalModel
 from core.recorder import Recorder
-from core.training.checkpoint import GeneratorState
+from core.training.checkpoint import GeneratorState, Stateful
 from core.training.descent import descend
 from core.training.loop import resumable_steps, warm_up_then_cosine
 
@@ -30,7 +30,7 @@ def train_local_model(
     schedule = LambdaLR(optimizer, warm_up_then_cosine(spec.steps))
     fit_normalisation(model, dataset, windows)
     weights = LossWeights()
-    parts = {
+    parts: dict[str, Stateful] = {
         "model": model,
         "optimizer": optimizer,
         "schedule": schedule,

@@ -17,7 +17,7 @@ from core.policy.actor_critic import Actor, Critics, Temperature
 from core.policy.losses import actor_loss, critic_loss, critic_targets, follow, path_entropy
 from core.policy.rollout import ImaginedEnvs, local_path
 from core.recorder import Recorder
-from core.training.checkpoint import GeneratorState
+from core.training.checkpoint import GeneratorState, Stateful
 from core.training.descent import descend
 from core.training.local_model import sum_of, to_segments
 from core.training.loop import resumable_steps
@@ -68,7 +68,7 @@ def train_policy(
     real = Windows(dataset, "train", spec.horizon + 1, spec.seed + 2)
     replay = Replay(spec.replay_segments)
     envs = first_environments(spec, starts, global_model, local)
-    parts = {
+    parts: dict[str, Stateful] = {
         "actor": actor,
         "critics": critics,
         "target": target,

@@ -28,9 +28,7 @@ class Replay:
             "rewards": rollout.past_rewards[:, skip:],
         }
         if not self.fields:
-            self.fields = {
-                k: v.new_zeros((self.capacity, *v.shape[1:])) for k, v in new.items()
-            }
+            self.fields = {k: v.new_zeros((self.capacity, *v.shape[1:])) for k, v in new.items()}
         places = (self.added + torch.arange(len(new["frames"]))) % self.capacity
         for name, values in new.items():
             self.fields[name][places] = values

@@ -1,0 +1,38 @@
+"""A policy in imagination: what it is expected to earn."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from core.global_model.model import GlobalModel
+from core.local_model.model import LocalModel
+from core.policy.actor_critic import Actor
+
+
+@torch.no_grad()
+def imagine_policy(
+    actor: Actor,
+    model: GlobalModel,
+    local: LocalModel,
+    frames: Float[Tensor, "batch burn_in 3 height width"],
+    actions: Float[Tensor, "batch burn_in dim"],
+    horizon: int,
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "batch horizon 3 height width"], Float[Tensor, "batch horizon"]]:
+    """Frames and rewards of the policy, without action noise, from real starts on.
+
+    `actions[:, t]` was taken at `frames[:, t]`; the last row is replaced by the policy's own.
+    """
+    context = model.config.context
+    state = local.burn_in(frames, actions)
+    past, taken = frames[:, -context:], actions[:, -context:].clone()
+    imagined, rewards = [], []
+    for _ in range(horizon):
+        taken[:, -1] = actor(state.features).mode
+        step = model.step(past, taken, generator)
+        state = local.rssm.observe(state, taken[:, -1], local.encode(step.frame))
+        past = torch.cat([past[:, 1:], step.frame[:, None]], 1)
+        taken = torch.cat([taken[:, 1:], torch.zeros_like(taken[:, :1])], 1)
+        imagined.append(step.frame)
+        rewards.append(step.reward)
+    return torch.stack(imagined, 1), torch.stack(rewards, 1)
