@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,11 +82,13 @@ def run(options: Options, console: Console) -> dict[str, Any]:
         with ServiceClient(addresses["api_url"], token, patience=PATIENCE_SECONDS) as client:
             summary = _line(client, options, console)
         _tell_where(console, addresses, token)
-        if options.keep and child is not None:
-            console.print("The service stays up for you; Ctrl-C ends it.")
-        print(json.dumps(summary), flush=True)
-        if options.keep and child is not None:
-            _wait_for_interrupt()
+        stays = options.keep and child is not None
+        with suppress(KeyboardInterrupt) if stays else nullcontext():
+            if stays:
+                console.print("The service stays up for you; Ctrl-C ends it.")
+            print(json.dumps(summary), flush=True)
+            while stays:
+                time.sleep(3600)
     finally:
         if child is not None:
             child.stop()
@@ -262,11 +265,3 @@ def _tell_where(console: Console, addresses: Mapping[str, str], token: str | Non
         show(f"Dashboard: {addresses['dashboard_url']}", highlight=False)
     show(f"API:       {addresses['api_url']}/docs", highlight=False)
     show(f"Token:     {token}", highlight=False, markup=False)
-
-
-def _wait_for_interrupt() -> None:
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        pass

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.jobs.environment import Environment
-from core.jobs.errors import StoreError
-from core.jobs.store import Store
 from foglab.client import ServiceClient
 from foglab.transport import ServiceError
 
@@ -81,6 +79,9 @@ def _home(home: Path) -> Iterator[Finding]:
 
 
 def _database(environment: Environment) -> Finding:
+    from core.jobs.errors import StoreError
+    from core.jobs.store import Store
+
     path = environment.database_url.removeprefix("sqlite:///")
     if environment.database_url.startswith("sqlite") and not Path(path).exists():
         return Finding("Database", False, f"{path} does not exist; `foglab up` makes it")

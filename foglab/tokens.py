@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from core.jobs.environment import Environment
-from core.jobs.errors import StoreError
-from core.jobs.migrate import upgrade
-from core.jobs.store import Store
 from foglab.terminal import Place, out, place
 from foglab.transport import ServiceError
+
+if TYPE_CHECKING:  # a third of a second that other commands need not wait
+    from core.jobs.store import Store
 
 tokens = typer.Typer(no_args_is_help=True, help="Tokens that let callers in.")
 
@@ -58,7 +58,11 @@ def revoke(context: typer.Context, token_id: Annotated[str, typer.Argument()]) -
 
 
 @contextmanager
-def _store(where: Place) -> Iterator[Store]:
+def _store(where: Place) -> Iterator["Store"]:
+    from core.jobs.errors import StoreError
+    from core.jobs.migrate import upgrade
+    from core.jobs.store import Store
+
     environment = environment_of(where.home)
     try:
         upgrade(environment.database_url)

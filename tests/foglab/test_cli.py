@@ -1,0 +1,135 @@
+"""Commands against a running service: what they print, and how they fail."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from core.envs.logs import make_logs
+from core.jobs.environment import Environment
+from core.jobs.migrate import upgrade
+from core.jobs.store import Store
+from foglab.cli import app
+from foglab.client import ServiceClient
+from foglab.training import values
+from tests.api import makers
+from tests.api.conftest import Service
+
+
+@pytest.fixture(autouse=True)
+def _no_other_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("FOGLAB_URL", "FOGLAB_TOKEN", "FOGLAB_DATABASE_URL", "FOGLAB_BROKER_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FOGLAB_HOME", str(tmp_path / "home"))
+
+
+def foglab(*words: str, service: Service | None = None, status: int = 0) -> Result:
+    place = ["--url", service.url, "--token", service.token] if service else []
+    result = CliRunner().invoke(app, [*place, *words])
+    assert result.exit_code == status, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def test_job_is_submitted_listed_and_cancelled(service: Service, client: ServiceClient) -> None:
+    dataset = makers.dataset(service.store, service.artifacts)
+    train = ("train", "global", "--dataset", dataset, "--preset", "smoke", "--set", "steps=7")
+    printed = foglab(*train, "--name", "mine", service=service).output
+    found = re.search(r"job_[0-9a-f]{16}", printed)
+    assert found is not None
+    assert client.job(found[0]).spec["steps"] == 7
+    assert found[0] in foglab("jobs", "--status", "queued", service=service).output
+    assert "cancelled" in foglab("cancel", found[0], service=service).output
+    assert "mine" in foglab("watch", found[0], service=service, status=1).output
+    assert foglab("log", found[0], service=service).output.strip() == ""
+
+
+def test_upload_prints_id_and_hash(service: Service, tmp_path: Path) -> None:
+    np.savez(tmp_path / "logs.npz", action=np.zeros(3))
+    printed = foglab("upload", str(tmp_path / "logs.npz"), service=service).output
+    assert re.search(r"up_[0-9a-f]{32}  \d+ bytes  sha256 [0-9a-f]{64}", printed)
+
+
+def test_results_are_listed_and_exported(service: Service, tmp_path: Path) -> None:
+    dataset = makers.dataset(service.store, service.artifacts)
+    model = makers.model(service.store, service.artifacts, dataset)
+    assert dataset in foglab("datasets", service=service).output
+    assert '"dropped"' in foglab("datasets", dataset, service=service).output
+    assert model in foglab("models", service=service).output
+    target = tmp_path / "model.zip"
+    foglab("export", model, "--output", str(target), service=service)
+    assert target.stat().st_size > 1000
+
+
+def test_pipeline_of_a_dataset_is_queued_whole(service: Service) -> None:
+    dataset = makers.dataset(service.store, service.artifacts)
+    pipeline = ("train", "pipeline", "--dataset", dataset, "--preset", "smoke", "--no-follow")
+    printed = foglab(*pipeline, service=service).output
+    assert len(set(re.findall(r"job_[0-9a-f]{16}", printed))) == 5
+    foglab("train", "pipeline", service=service, status=2)
+
+
+def test_refusals_are_one_sentence(service: Service) -> None:
+    wrong = ("train", "local", "--dataset", "ds_ffffffffffffffff")
+    refused = foglab(*wrong, service=service, status=1)
+    assert "does not exist" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    bad = foglab(*wrong, "--set", "stepz=3", service=service, status=1)
+    assert "spec.stepz" in bad.stderr
+    lost = CliRunner().invoke(app, ["--url", service.url, "--token", "x", "jobs"])
+    assert lost.exit_code == 1
+    assert "token is not valid" in lost.stderr
+
+
+def test_without_a_service_the_way_out_is_named(tmp_path: Path) -> None:
+    assert "foglab up" in foglab("jobs", status=1).stderr
+    nobody = CliRunner().invoke(app, ["--url", "http://127.0.0.1:9", "--token", "x", "doctor"])
+    assert nobody.exit_code == 1
+    assert "does not answer" in nobody.output
+
+
+def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
+    made = foglab("token", "create", "robot", "--scope", "read", "--days", "2").output.strip()
+    assert made.startswith("fog_")
+    listed = foglab("token", "list").output
+    assert "robot" in listed
+    assert made not in listed
+    environment = Environment.read()
+    upgrade(environment.database_url)
+    store = Store.open(environment.database_url)
+    token = store.check_token(made)
+    assert token is not None
+    assert token.scopes == ("read",)
+    foglab("token", "revoke", token.id)
+    assert store.check_token(made) is None
+    foglab("token", "revoke", "tok_ffffffffffffffff", status=1)
+    store.close()
+
+
+def test_logs_are_made_as_the_demo_makes_them(tmp_path: Path) -> None:
+    target = tmp_path / "logs.zip"
+    foglab("make-logs", "push_disc", str(target), "--episodes", "1", "--image-size", "32")
+    make_logs("push_disc", 1, tmp_path / "same.zip", image_size=32)
+    assert target.read_bytes() == (tmp_path / "same.zip").read_bytes()
+    assert "dance" in foglab("make-logs", "dance", str(target), status=1).stderr
+
+
+def test_doctor_is_well_with_a_running_service(
+    service: Service, settings: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = service.app.state.services.settings.home
+    monkeypatch.setenv("FOGLAB_HOME", str(home))
+    monkeypatch.setenv("FOGLAB_DATABASE_URL", service.app.state.services.settings.database_url)
+    assert "wrong" not in foglab("doctor", service=service).output
+
+
+def test_fields_are_json_or_text() -> None:
+    assert values(["steps=5", "name=logs", "channels=[1, 2]", "x=true"]) == {
+        "steps": 5,
+        "name": "logs",
+        "channels": [1, 2],
+        "x": True,
+    }
+    assert json.dumps(values(None)) == "{}"
