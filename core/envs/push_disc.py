@@ -42,14 +42,15 @@ def push_point(disc: Array, target: Array = GOAL) -> Array:
 
 
 def reward(agent: Array, disc: Array) -> Array:
-    """1 - d_goal/200 - 0.4 w d_push/200, w = min(1, d_goal/50); positions (..., 2) in pixels.
+    """1 - d_goal/300 - 0.4 n - 0.4 n d_push/200, n = min(1, d_goal/60); positions (..., 2) in pixels.
 
-    Linear in both distances, so that it has a gradient everywhere; near the goal the agent's
-    place stops to matter.
+    Linear in both distances, so that it has a gradient everywhere, and steeper near the goal, so
+    that the last pixels are worth pushing for; there the agent's place stops to matter.
     """
     to_goal = distance(disc, GOAL)
     to_push = distance(agent, push_point(disc))
-    return 1 - to_goal / 200 - 0.4 * np.minimum(1, to_goal / 50) * to_push / 200
+    near = np.minimum(1, to_goal / 60)
+    return 1 - to_goal / 300 - 0.4 * near - 0.4 * near * to_push / 200
 
 
 class PushDiscEnv(gym.Env[Observation, NDArray[np.float32]]):

@@ -16,13 +16,11 @@ def end_dependents(connection: Connection, job_id: str, now: float) -> None:
     told = "was cancelled" if cause.state == JobState.CANCELLED else "failed"
     error = f"{cause.name!r} ({cause.id}), which this job waits for, {told}"
     for row in _waiting(connection, job_id):
-        if row.state != JobState.QUEUED:
-            continue
-        statement = update(jobs).where(jobs.c.id == row.id)
-        connection.execute(
-            statement.values(state=cause.state, error=error, ended_by=job_id, finished_at=now)
-        )
-        end_dependents(connection, row.id, now)
+        # An earlier turn of this loop may have ended it already, by way of another job.
+        still = (jobs.c.id == row.id) & (jobs.c.state == JobState.QUEUED.value)
+        values = {"state": cause.state, "error": error, "ended_by": job_id, "finished_at": now}
+        if connection.execute(update(jobs).where(still).values(**values)).rowcount:
+            end_dependents(connection, row.id, now)
 
 
 def reopen_dependents(connection: Connection, job_id: str) -> str | None:

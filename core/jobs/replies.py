@@ -126,6 +126,7 @@ class Model(Reply):
     kind: str
     job_id: str
     created_at: datetime
+    download_url: str | None = Field(None, description="Signed address of the folder as a zip")
     config: dict[str, Any] | None = None
     spec: dict[str, Any] | None = None
     lineage: dict[str, Any] | None = None

@@ -118,8 +118,8 @@ class PolicySpec(Spec):
     local_updates: int = Field(1, ge=0, description="Steps of the local model per rollout")
     critic_warm_up: int = Field(40, ge=0, description="Rollouts until the actor sees the critic")
     actor_learning_rate: float = Field(5e-4, gt=0, description="Learning rate of the actor")
-    critic_learning_rate: float = Field(1e-3, gt=0, description="Learning rate of the critics")
-    local_learning_rate: float = Field(2e-4, gt=0, description="Learning rate of the local model")
+    critic_learning_rate: float = Field(5e-4, gt=0, description="Learning rate of the critics")
+    local_learning_rate: float = Field(1e-4, gt=0, description="Learning rate of the local model")
     initial_temperature: float = Field(0.02, gt=0, description="Entropy weight at the start")
     target_entropy: float = Field(-0.5, description="Entropy to keep, per action dimension")
     replay_segments: int = Field(

@@ -85,15 +85,20 @@ class Actor(nn.Module):
 
 
 class Critics(nn.Module):
-    """Two value functions: their minimum for targets, their mean for the actor."""
+    """Two value functions: their minimum for targets, their mean for the actor.
 
-    def __init__(self, features: int, hidden: int = 256) -> None:
+    The networks' outputs are of order one; `centre` and `scale` bring them to the size of returns.
+    """
+
+    def __init__(self, features: int, centre: float, scale: float, hidden: int = 256) -> None:
         super().__init__()
+        self.centre, self.scale = centre, scale
         self.nets = nn.ModuleList(mlp((features, hidden, hidden), 1) for _ in range(2))
 
     def forward(self, features: Float[Tensor, "*batch features"]) -> Tensor:
         """Values, (2, *batch)."""
-        return torch.stack([net(features).squeeze(-1) for net in self.nets])
+        raw = torch.stack([net(features).squeeze(-1) for net in self.nets])
+        return self.centre + self.scale * raw
 
 
 class Temperature(nn.Module):

@@ -45,8 +45,8 @@ def critic_targets(
 
 
 def critic_loss(critics: Critics, features: Tensor, targets: Tensor) -> Tensor:
-    """Squared error of both critics (paper, eq. 5)."""
-    loss: Tensor = ((critics(features) - targets) ** 2).mean()
+    """Squared error of both critics in units of their scale (paper, eq. 5)."""
+    loss: Tensor = (((critics(features) - targets) / critics.scale) ** 2).mean()
     return loss
 
 

@@ -56,11 +56,13 @@ def train_policy(
     """Each step: imagine with the global model, then improve actor, critics and the local model."""
     device = next(actor.parameters()).device
     generator = torch.Generator().manual_seed(spec.seed)
-    critics = Critics(actor.config.features).to(device)
+    per_return = 1 / (1 - spec.gamma)
+    centre, scale = float(local.reward_mean) * per_return, float(local.reward_std) * per_return
+    critics = Critics(actor.config.features, centre, scale / 2).to(device)
     target = copy.deepcopy(critics)
     temperature = Temperature(spec.initial_temperature).to(device)
     actor_adam = Adam(actor.parameters(), lr=spec.actor_learning_rate, betas=(0.7, 0.95))
-    critic_adam = Adam(critics.parameters(), lr=spec.critic_learning_rate, betas=(0.7, 0.95))
+    critic_adam = Adam(critics.parameters(), lr=spec.critic_learning_rate)
     local_adam = AdamW(local.parameters(), lr=spec.local_learning_rate, weight_decay=1e-3)
     temperature_adam = Adam(temperature.parameters(), lr=5e-3)
     context = global_model.config.context

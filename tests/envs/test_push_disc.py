@@ -130,7 +130,8 @@ def test_reward_is_its_closed_form(agent: tuple[float, float], disc: tuple[float
     a, d = np.array(agent), np.array(disc)
     to_goal = np.hypot(*(d - 256))
     behind = d + (d - 256) / to_goal * 73 if to_goal > 1e-6 else d
-    expected = 1 - to_goal / 200 - 0.4 * min(1, to_goal / 50) * np.hypot(*(a - behind)) / 200
+    near = min(1, to_goal / 60)
+    expected = 1 - to_goal / 300 - 0.4 * near - 0.4 * near * np.hypot(*(a - behind)) / 200
     assert float(reward(a, d)) == pytest.approx(expected, abs=1e-6)
     batch = reward(np.stack([a, a + 1]), np.stack([d, d]))
     assert batch.shape == (2,)

@@ -1,0 +1,62 @@
+"""Figures of merit against closed forms."""
+
+import numpy as np
+import pytest
+import torch
+
+from core.envs import TASKS, make_task
+from core.envs.camera import make_judge
+from core.evaluation.fidelity import psnr
+from core.evaluation.gradients import Situations, cosines, true_gradients
+from core.evaluation.success import ScriptedBatch, mean_interval, run_episodes, share_interval
+
+
+def test_psnr_is_its_closed_form() -> None:
+    reference = torch.zeros(2, 3, 8, 8)
+    error = torch.full_like(reference, 0.02)  # frames in [-1, 1]: a peak-to-peak range of 2
+    torch.testing.assert_close(psnr(reference + error, reference), torch.full((2,), 40.0))
+
+
+def test_cosines_leave_out_rows_without_gradient() -> None:
+    left = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
+    right = torch.tensor([[2.0, 0.0], [1.0, 0.0], [-1.0, -1.0]])
+    torch.testing.assert_close(cosines(left, right), torch.tensor([1.0, -1.0]))
+
+
+def test_share_interval_is_wilsons() -> None:
+    assert share_interval(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-3)
+    assert share_interval(0, 100)[0] == 0
+    assert share_interval(100, 100)[1] == pytest.approx(1)
+
+
+def test_mean_interval_holds_the_mean_in_about_95_of_100_samples() -> None:
+    rng = np.random.default_rng(0)
+    held = [
+        low <= 1 <= high for low, high in (mean_interval(rng.normal(1, 2, 60)) for _ in range(400))
+    ]
+    assert 0.91 <= np.mean(held) <= 0.98
+
+
+def test_finite_differences_are_the_derivative_where_the_reward_is_known() -> None:
+    """Far from the disc the agent just moves: the reward changes by its distance term alone."""
+    env = make_task("push_disc", image_size=32)
+    env.reset(seed=0)
+    state = env.unwrapped.get_state()  # type: ignore[attr-defined]
+    state[:] = 0
+    state[0:2] = state[8:10] = (60.0, 256.0)  # agent, far left
+    state[4:6] = (376.0, 256.0)  # disc right of the goal: the agent should get behind it
+    situations = Situations(
+        np.zeros((1, 1, 32, 32, 3), np.uint8), np.zeros((1, 1, 2), np.float32), state[None]
+    )
+    gradient = true_gradients(env, situations, horizon=1, step=0.2)[0]
+    assert gradient[0] == pytest.approx(0.4 / 200 * 0.944 * 32, rel=0.02)
+    assert abs(gradient[1]) < 1e-3
+
+
+def test_episodes_depend_on_the_seed_only() -> None:
+    def outcome(seed: int) -> np.ndarray:
+        policy = ScriptedBatch(TASKS["push_disc"].play)
+        return run_episodes(lambda: make_judge("push_disc", 32), policy, 3, seed).returns
+
+    assert np.array_equal(outcome(1), outcome(1))
+    assert not np.array_equal(outcome(1), outcome(2))

@@ -1,0 +1,75 @@
+"""Small worlds to train on."""
+
+from pathlib import Path
+
+import numpy as np
+
+from core.data.dataset import Dataset
+from core.data.episode import Episode
+from core.data.writer import DatasetWriter
+from core.jobs.spec import GlobalModelSpec, LocalModelSpec, PolicySpec
+from core.recorder import Cancelled, NullRecorder
+
+SIZE = 16
+
+
+def bar_dataset(folder: Path, episodes: int = 8, length: int = 16) -> Dataset:
+    """A bright bar that actions push; the reward is its place."""
+    rng = np.random.default_rng(0)
+    with DatasetWriter(folder) as writer:
+        for n in range(episodes):
+            actions = rng.uniform(-1, 1, (length - 1, 1)).astype(np.float32)
+            start = rng.uniform(4, 12)
+            places = np.clip(start + np.concatenate([[0], actions[:, 0].cumsum()]), 0, SIZE)
+            bars = np.exp(-((np.arange(SIZE) - places[:, None]) ** 2) / 4) * 255
+            frames = np.broadcast_to(
+                bars[:, None, :, None].astype(np.uint8), (length, SIZE, SIZE, 3)
+            )
+            writer.append(
+                Episode(
+                    np.ascontiguousarray(frames),
+                    actions,
+                    state=places[:, None].astype(np.float32),
+                    reward=(places[1:] / SIZE).astype(np.float32),
+                    source=f"bar {n}",
+                )
+            )
+        return writer.finish(name="bar", fps=10, action_kind="delta")
+
+
+def global_spec(**changes: object) -> GlobalModelSpec:
+    small = {"steps": 12, "reward_steps": 6, "batch_size": 8, "save_every": 4, "log_every": 1}
+    return GlobalModelSpec.model_validate(
+        {"dataset": "ds_00000000", "channels": (32, 32)} | small | changes
+    )
+
+
+def local_spec(**changes: object) -> LocalModelSpec:
+    sizes = {"deter": 32, "stoch": 8, "hidden": 32, "units": 32, "segment": 8, "batch_size": 8}
+    small = {"steps": 12, "save_every": 4, "log_every": 1}
+    return LocalModelSpec.model_validate({"dataset": "ds_00000000"} | sizes | small | changes)
+
+
+def policy_spec(**changes: object) -> PolicySpec:
+    ids = {"dataset": "ds_00000000", "global_model": "gm_00000000", "local_model": "lm_00000000"}
+    small = {"steps": 4, "environments": 6, "horizon": 4, "max_age": 8, "save_every": 2}
+    return PolicySpec.model_validate(ids | small | {"replay_segments": 12} | changes)
+
+
+class Listener(NullRecorder):
+    """Keeps metrics; asks to stop when a step was recorded `stop_after` times."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.values: list[tuple[int, dict[str, float]]] = []
+        self.stop_after = stop_after
+
+    def scalars(self, step: int, values: object) -> None:
+        assert isinstance(values, dict)
+        self.values.append((step, dict(values)))
+
+    def raise_if_cancelled(self) -> None:
+        if self.stop_after is not None and len(self.values) >= self.stop_after:
+            raise Cancelled
+
+    def rewind(self, step: int) -> None:
+        self.values = [(s, v) for s, v in self.values if s <= step]

@@ -1,0 +1,128 @@
+"""The loops: they learn, they repeat, they resume, they stop."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from core.data.dataset import Dataset
+from core.global_model.model import GlobalConfig, GlobalModel
+from core.local_model.model import LocalConfig, LocalModel
+from core.policy.actor_critic import Actor, ActorConfig
+from core.recorder import Cancelled
+from core.training.descent import NonFiniteGradient, descend
+from core.training.global_model import train_denoiser, train_reward
+from core.training.local_model import train_local_model
+from core.training.policy import train_policy
+from tests.training.makers import Listener, bar_dataset, global_spec, local_spec, policy_spec
+
+Train = Callable[[Dataset, Listener, Path], nn.Module]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return bar_dataset(tmp_path_factory.mktemp("bar") / "v1")
+
+
+def global_model() -> GlobalModel:
+    torch.manual_seed(0)
+    return GlobalModel(GlobalConfig(16, 1, 2, 4, (32, 32), 1, 10.0, 1))
+
+
+def local_model() -> LocalModel:
+    torch.manual_seed(0)
+    return LocalModel(LocalConfig(16, 1, 1, deter=32, stoch=8, hidden=32, units=32))
+
+
+def denoiser(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
+    model = global_model()
+    train_denoiser(global_spec(), model, dataset, listener, folder)
+    return model
+
+
+def reward(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
+    model = global_model()
+    train_reward(global_spec(), model, dataset, listener, folder)
+    return model
+
+
+def local(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
+    model = local_model()
+    train_local_model(local_spec(), model, dataset, listener, folder)
+    return model
+
+
+def policy(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
+    world, gradient = global_model().eval(), local_model()
+    actor = Actor(ActorConfig(40, 1, hidden=16))
+    train_policy(policy_spec(), actor, world, gradient, dataset, listener, folder)
+    return nn.ModuleList([actor, gradient])
+
+
+LOOPS: dict[str, tuple[Train, int]] = {
+    "denoiser": (denoiser, 7),
+    "reward": (reward, 3),
+    "local": (local, 7),
+    "policy": (policy, 3),
+}
+"""Each loop, and after how many records to stop it: between two checkpoints."""
+
+
+def weights(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {k: v.clone() for k, v in module.state_dict().items()}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_stopped_and_resumed_run_equals_uninterrupted_run(
+    name: str, dataset: Dataset, tmp_path: Path
+) -> None:
+    train, stop_after = LOOPS[name]
+    whole = Listener()
+    expected = weights(train(dataset, whole, tmp_path / "whole"))
+    stopped = Listener(stop_after)
+    with pytest.raises(Cancelled):
+        train(dataset, stopped, tmp_path / "parts")
+    stopped.stop_after = None
+    found = weights(train(dataset, stopped, tmp_path / "parts"))
+    assert all(torch.equal(found[k], v) for k, v in expected.items())
+    assert stopped.values == whole.values
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_killed_and_resumed_run_equals_uninterrupted_run(
+    name: str, dataset: Dataset, tmp_path: Path
+) -> None:
+    """A kill leaves only what the last regular checkpoint holds."""
+    train, stop_after = LOOPS[name]
+    expected = weights(train(dataset, Listener(), tmp_path / "whole"))
+    killed = Listener(stop_after)
+    killed.raise_if_cancelled = lambda: _kill(killed)  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, killed, tmp_path / "parts")
+    found = weights(train(dataset, Listener(), tmp_path / "parts"))
+    assert all(torch.equal(found[k], v) for k, v in expected.items())
+
+
+def _kill(listener: Listener) -> None:
+    assert listener.stop_after is not None
+    if len(listener.values) >= listener.stop_after:
+        raise KeyboardInterrupt
+
+
+def test_denoiser_overfits_a_small_dataset(dataset: Dataset, tmp_path: Path) -> None:
+    listener = Listener()
+    spec = global_spec(steps=120, learning_rate=2e-3, save_every=1000)
+    train_denoiser(spec, global_model(), dataset, listener, tmp_path)
+    losses = [v["global/loss"] for _, v in listener.values]
+    assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
+
+
+def test_a_gradient_that_is_not_a_number_stops_before_the_step() -> None:
+    net = nn.Linear(2, 1)
+    before = weights(net)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+    with pytest.raises(NonFiniteGradient, match="learning rate"):
+        descend(net(torch.tensor([[float("nan"), 1.0]])).sum(), optimizer, 1.0)
+    assert all(torch.equal(v, before[k]) for k, v in weights(net).items())
