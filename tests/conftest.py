@@ -1,17 +1,17 @@
 """Both databases, migrated once per session and copied for each test."""
 
-import itertools
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from core.jobs.migrate import upgrade
 from core.jobs.store import Store
+from core.jobs.tables import metadata
 from tests import postgres
-
-_numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -30,19 +30,26 @@ def postgres_server() -> Iterator[Path]:
 
 
 @pytest.fixture
-def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+def sqlite_url(sqlite_template: Path) -> Iterator[str]:
     """Address of an empty, migrated SQLite database."""
-    path = tmp_path / "foglab.db"
-    shutil.copyfile(sqlite_template, path)
-    return f"sqlite:///{path}"
+    with tempfile.TemporaryDirectory(prefix="foglab-", dir=postgres.scratch()) as folder:
+        path = Path(folder) / "foglab.db"
+        shutil.copyfile(sqlite_template, path)
+        yield f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="session")
+def postgres_database(postgres_server: Path) -> str:
+    postgres.execute(postgres_server, "CREATE DATABASE tests TEMPLATE template")
+    return postgres.address(postgres_server, "tests")
 
 
 @pytest.fixture
-def postgres_url(postgres_server: Path) -> str:
-    """Address of an empty, migrated PostgreSQL database."""
-    name = f"test_{next(_numbers)}"
-    postgres.execute(postgres_server, f"CREATE DATABASE {name} TEMPLATE template")
-    return postgres.address(postgres_server, name)
+def postgres_url(postgres_server: Path, postgres_database: str) -> str:
+    """Address of an empty, migrated PostgreSQL database; the same one for every test."""
+    tables = ", ".join(table.name for table in metadata.sorted_tables)
+    postgres.execute(postgres_server, f"TRUNCATE {tables} RESTART IDENTITY", "tests")
+    return postgres_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,0 +1,66 @@
+# Everything a user or a test machine needs: `make demo` and `make test` set themselves up.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TOOLS := $(VENV)/.tools
+KEEP ?= 1
+PRESET ?= demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-slow check format secrets clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY) ## Create .venv with the locked requirements
+
+$(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Foglab needs $(PYTHON); set PYTHON=… to another 3.11 or 3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## Logs to policy in one run; KEEP=0 leaves after the summary
+	@KEEP=$(KEEP) $(BIN)/foglab demo --preset $(PRESET)
+
+up: $(READY) ## Start the service alone
+	@$(BIN)/foglab up
+
+# The tests use a real browser and a real PostgreSQL; Debian has both.
+$(TOOLS): $(READY)
+	@missing=""; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	  else \
+	    echo "The tests need:$$missing. On Debian: sudo apt-get install$$missing"; exit 1; \
+	  fi; \
+	fi
+	@touch $@
+
+test: $(TOOLS) ## The default tests
+	$(BIN)/pytest -q
+
+test-slow: $(TOOLS) ## The tests that take minutes
+	$(BIN)/pytest -q -m slow
+
+check: $(READY) ## Lint, format, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+secrets: ## Random passwords for docker compose, under secrets/
+	@sh deploy/make_secrets.sh
+
+clean: ## Remove the environment and the demo's data
+	rm -rf $(VENV) .foglab
