@@ -1,0 +1,136 @@
+"""Trained models: how good they are, what they were made of, and how to get them out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from core.jobs.replies import Evaluation, Model
+from dashboard import access, charts, choices, job_rows, results, verdicts, words
+from dashboard.tabs import tabs
+
+TONES = {"good": st.success, "fair": st.warning, "poor": st.error}
+ICONS = {"good": ":material/check_circle:", "fair": ":material/info:", "poor": ":material/warning:"}
+COMPARED = {
+    "real": "this policy",
+    "scripted": "scripted expert",
+    "untrained": "untrained policy",
+    "random": "random actions",
+}
+
+
+def draw() -> None:
+    service = access.client()
+    found = service.models(limit=500)
+    if not found:
+        st.info("No model yet. Train one on a dataset.", icon=":material/hub:")
+        st.page_link("app_pages/train.py", label="Train", icon=":material/rocket_launch:")
+        return
+    kinds = [k for k in words.KINDS if any(m.kind == k for m in found)]
+    wanted = st.query_params.get("model")
+    of_wanted = next((m.kind for m in found if m.id == wanted), None)
+    left, right = st.columns([1, 2], vertical_alignment="bottom")
+    if of_wanted and "model_kind" not in st.session_state:
+        st.session_state["model_kind"] = of_wanted
+    kind = left.segmented_control(
+        "Kind", kinds, default=kinds[-1], format_func=words.kind, key="model_kind", required=True
+    )
+    with right:
+        chosen = choices.pick("Model", [m for m in found if m.kind == kind], "model")
+    model = service.model(chosen.id)
+    _head(model)
+    judged = [e for e in service.evaluations(limit=500) if model.id in e.spec.values()]
+    sections = {
+        "Evaluation": lambda: _evaluations(judged),
+        "Training": lambda: _training(model),
+        "Lineage": lambda: _lineage(model.id),
+        "Config": lambda: _config(model),
+    }
+    tabs(sections, key="model_tabs")
+
+
+def _head(model: Model) -> None:
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    left.caption(f"{words.kind(model.kind)} {model.id}, made {words.ago(model.created_at)}")
+    with right:
+        st.link_button(
+            "Download",
+            access.client().link(model.download_url or ""),
+            icon=":material/download:",
+            help="config.json, model.safetensors, spec.json and so on, as a zip",
+        )
+
+
+def _training(model: Model) -> None:
+    results.draw(model.result or {})
+    query = {"job": model.job_id}
+    st.page_link(job_rows.JOBS_PAGE, label="Curves and log of its job", query_params=query)
+
+
+def _config(model: Model) -> None:
+    st.json(model.config or {})
+    st.markdown("**Spec of the job that made it**")
+    st.json(model.spec or {})
+
+
+def _evaluations(judged: Sequence[Evaluation]) -> None:
+    if not judged:
+        st.info(
+            "Nobody has judged this model yet: start a job of the kind Evaluation.",
+            icon=":material/balance:",
+        )
+        st.page_link("app_pages/train.py", label="Evaluate", icon=":material/rocket_launch:")
+        return
+    chosen = judged[0]
+    if len(judged) > 1:
+        labels = {e.id: f"{e.name} · {words.ago(e.created_at)} · {e.id}" for e in judged}
+        by_id = {e.id: e for e in judged}
+        chosen = by_id[st.selectbox("Evaluation", list(labels), format_func=labels.__getitem__)]
+    for verdict in verdicts.verdicts(chosen.result):
+        TONES[verdict.tone](verdict.text, icon=ICONS[verdict.tone])
+    _figures(chosen.result)
+    with st.expander("All figures"):
+        results.draw(chosen.result)
+
+
+def _figures(result: dict[str, Any]) -> None:
+    left, right = st.columns(2)
+    if result.get("psnr") and result.get("static_psnr"):
+        left.plotly_chart(charts.fidelity(result["psnr"], result["static_psnr"]), key="fidelity")
+    for what, title in (("success", "Success at the last step"), ("return", "Return")):
+        rows = {
+            label: (result[f"{name}_{what}"], _bounds(result.get(f"{name}_{what}_interval")))
+            for name, label in COMPARED.items()
+            if result.get(f"{name}_{what}") is not None
+        }
+        if rows:
+            figure = charts.shares(f"{title} in the true simulator, 95 % intervals", rows)
+            right.plotly_chart(figure, key=f"shares-{what}")
+
+
+def _bounds(value: Any) -> tuple[float, float] | None:
+    return (value[0], value[1]) if isinstance(value, list) and None not in value else None
+
+
+def _lineage(model_id: str) -> None:
+    items = access.client().lineage(model_id)
+    st.mermaid_chart(mermaid(items, model_id))
+    st.caption("Arrows lead from what was used to what was made of it.")
+
+
+def mermaid(items: Sequence[dict[str, Any]], current: str) -> str:
+    """The lineage as a graph; ids are the nodes, so nothing a user typed is part of the syntax."""
+    lines = ["graph LR"]
+    for item in items:
+        name = "".join(c for c in str(item["name"]) if c.isalnum() or c in " -_.")
+        lines.append(f'{item["id"]}["{words.kind(item["kind"])}: {name}<br/>{item["id"]}"]')
+        for source in item["made_from"]:
+            if source.startswith("up_"):
+                lines.append(f'{source}["Upload<br/>{source[:11]}…"]')
+            lines.append(f"{source} --> {item['id']}")
+    lines.append(f"style {current} stroke-width:3px")
+    return "\n".join(lines)
+
+
+st.title("Models", anchor=False)
+draw()

@@ -1,0 +1,117 @@
+"""Numbers → Plotly figures; no Streamlit calls. Colours of text and ground come from the page."""
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from dashboard.live import Series, smoothed, thinned
+
+BLUE, ORANGE, GREY = "#3b82d6", "#e07b39", "#8a8f98"
+_MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
+_SMOOTH_FROM = 40
+"""Curves of fewer points are shown as they are."""
+
+
+def curve(name: str, series: Series, height: int = 230) -> go.Figure:
+    """One metric over optimizer steps; a long one as a smooth line over the raw one."""
+    steps, values = thinned(series)
+    figure = _figure(name, height)
+    long = len(steps) >= _SMOOTH_FROM
+    raw = {"color": BLUE, "width": 1 if long else 2}
+    figure.add_scatter(
+        x=steps,
+        y=values,
+        mode="lines" if len(steps) > 1 else "markers",
+        line=raw,
+        opacity=0.35 if long else 1,
+        name="raw",
+        hovertemplate="step %{x}: %{y:.4g}<extra></extra>",
+    )
+    if long:
+        figure.add_scatter(
+            x=steps,
+            y=smoothed(values, max(len(values) // 20, 2)),
+            mode="lines",
+            line={"color": BLUE, "width": 2},
+            name="smooth",
+            hovertemplate="smooth %{y:.4g}<extra></extra>",
+        )
+    figure.update_xaxes(title_text="step")
+    return figure
+
+
+def histogram(name: str, values: Sequence[float], height: int = 200) -> go.Figure:
+    """How often which value occurs."""
+    figure = _figure(name, height)
+    figure.add_histogram(
+        x=list(values),
+        nbinsx=40,
+        marker={"color": BLUE},
+        hovertemplate="%{x}: %{y}<extra></extra>",
+    )
+    figure.update_yaxes(showticklabels=False)
+    return figure
+
+
+def lengths(train: Sequence[int], validation: Sequence[int], height: int = 200) -> go.Figure:
+    """Frames per episode, by split."""
+    figure = _figure("Frames per episode", height)
+    for label, values, color in (("train", train, BLUE), ("validation", validation, ORANGE)):
+        figure.add_histogram(x=list(values), name=label, marker={"color": color}, nbinsx=30)
+    figure.update_layout(barmode="stack", showlegend=True)
+    figure.update_yaxes(title_text="episodes")
+    return figure
+
+
+def fidelity(imagined: Sequence[float], static: Sequence[float], height: int = 280) -> go.Figure:
+    """PSNR by imagined step, beside that of repeating the last real frame."""
+    figure = _figure("Likeness to held-out frames by imagined step", height)
+    steps = list(range(1, len(imagined) + 1))
+    figure.add_scatter(x=steps, y=list(imagined), name="imagined", line={"color": BLUE})
+    figure.add_scatter(
+        x=steps, y=list(static), name="still picture", line={"color": GREY, "dash": "dash"}
+    )
+    figure.update_xaxes(title_text="imagined step")
+    figure.update_yaxes(title_text="PSNR in dB, more is better")
+    figure.update_layout(showlegend=True)
+    return figure
+
+
+def shares(
+    title: str, rows: Mapping[str, tuple[float, tuple[float, float] | None]], height: int = 220
+) -> go.Figure:
+    """Horizontal bars with 95 % intervals, first row on top."""
+    figure = _figure(title, height)
+    names = list(rows)[::-1]
+    values = [rows[n][0] for n in names]
+    bounds = [rows[n][1] or (rows[n][0], rows[n][0]) for n in names]
+    figure.add_bar(
+        x=values,
+        y=names,
+        orientation="h",
+        marker={"color": [BLUE if n == next(iter(rows)) else GREY for n in names]},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [high - v for v, (_, high) in zip(values, bounds, strict=True)],
+            "arrayminus": [v - low for v, (low, _) in zip(values, bounds, strict=True)],
+            "color": GREY,
+        },
+        hovertemplate="%{y}: %{x:.3g}<extra></extra>",
+    )
+    return figure
+
+
+def _figure(title: str, height: int) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(
+        title={"text": title, "font": {"size": 14}},
+        height=height,
+        margin=_MARGIN,
+        showlegend=False,
+        legend={"orientation": "h", "y": 1.02, "x": 1, "xanchor": "right", "yanchor": "bottom"},
+        # The reader's zoom survives the next redraw.
+        uirevision="kept",
+        bargap=0.05,
+    )
+    return figure

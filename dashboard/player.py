@@ -1,0 +1,111 @@
+"""Videos on one clock with their numbers under a common marker: data for `player.js`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.jobs.replies import EpisodeData, RolloutItem
+
+_HERE = Path(__file__).parent
+_PLAYER = st.components.v2.component(
+    "foglab_player",
+    html='<div class="player"></div>',
+    css=(_HERE / "player.css").read_text(),
+    js=(_HERE / "player.js").read_text(),
+)
+Numbers = Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class Video:
+    """One video; all of a player have the same rate and length."""
+
+    label: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a panel; value i belongs to frame `i + offset` of the panel."""
+
+    label: str
+    values: Numbers
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Lines over the frames of the videos."""
+
+    title: str
+    lines: Sequence[Line]
+    offset: int = 0
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What one player shows. A new `id` starts it anew; else it plays on through a redraw."""
+
+    id: str
+    fps: float
+    videos: Sequence[Video]
+    panels: Sequence[Panel] = field(default_factory=list)
+    wide: bool = False
+    """Videos above the panels instead of beside them."""
+    autoplay: bool = False
+
+
+def show(scene: Scene, key: str) -> None:
+    """Draw the player."""
+    _PLAYER(data=asdict(scene), key=key)
+
+
+def episode_scene(
+    dataset_id: str, episode: EpisodeData, url: str, names: Mapping[str, Any] | None = None
+) -> Scene:
+    """One logged episode with its actions, state and rewards."""
+    panels = [Panel("Actions", _columns("action", episode.actions[:-1]))]
+    if episode.reward is not None:
+        panels.append(Panel("Reward", [Line("reward", episode.reward[:-1])]))
+    if episode.state is not None:
+        panels.append(Panel("State", _columns("state", episode.state)))
+    video = Video(f"Episode {episode.n}", url)
+    return Scene(f"{dataset_id}/{episode.n}", episode.fps, [video], panels)
+
+
+def rollout_scene(rollout_id: str, item: RolloutItem, fps: float, urls: Mapping[str, str]) -> Scene:
+    """Real beside imagined; `urls` has `real` and `imagined`, or `video` with both in one."""
+    policy = item.kind == "policy"
+    labels = {
+        "real": "Policy in the true simulator" if policy else "Real",
+        "imagined": "Policy in imagination" if policy else "Imagined",
+        "video": "Real and imagined",
+    }
+    videos = [Video(labels[name], url) for name, url in urls.items()]
+    panels = []
+    if item.psnr:
+        lines = [Line("imagined", item.psnr)]
+        if item.static_psnr:
+            lines.append(Line("still picture", item.static_psnr, dashed=True))
+        panels.append(Panel("Likeness of the frames (PSNR, more is better)", lines, 1, "dB"))
+    rewards = {"real": item.reward_real, "imagined": item.reward_imagined}
+    if any(rewards.values()):
+        lines = [Line(name, values) for name, values in rewards.items() if values]
+        panels.append(Panel("Reward", lines, 1))
+    return Scene(f"{rollout_id}/{item.n}", fps, videos, panels, wide=True, autoplay=True)
+
+
+def item_label(item: RolloutItem) -> str:
+    """What one item of a rollout shows."""
+    if item.kind == "policy":
+        return f"{item.n}: the policy, in both worlds"
+    return f"{item.n}: logged actions, episode {item.episode} from frame {item.start}"
+
+
+def _columns(name: str, rows: Sequence[Sequence[float]]) -> list[Line]:
+    columns = zip(*rows, strict=True)
+    return [Line(f"{name} {n}", list(column)) for n, column in enumerate(columns)]
