@@ -47,6 +47,7 @@ SIGNED_PATHS = frozenset(
     {
         f"{PREFIX}/datasets/{{dataset_id}}/episodes/{{n}}/video",
         f"{PREFIX}/rollouts/{{rollout_id}}/video",
+        f"{PREFIX}/models/{{model_id}}/download",
     }
 )
 """The only paths that take a signature instead of a token."""
@@ -90,6 +91,7 @@ def _include_routers(app: FastAPI) -> None:
     signed = APIRouter(prefix=PREFIX)
     signed.include_router(datasets.videos)
     signed.include_router(rollouts.videos)
+    signed.include_router(models.downloads)
     for router in (signed, protected, operations.open_router, operations.router):
         app.include_router(router)
 

@@ -81,7 +81,12 @@ def dataset_reply(s: Services, artifact: Artifact) -> replies.Dataset:
 
 def model_reply(s: Services, artifact: Artifact, *, whole: bool) -> replies.Model:
     """A model; `whole` adds what its folder says."""
-    reply = replies.Model(**_common(artifact), kind=artifact.kind, result=artifact.summary)
+    reply = replies.Model(
+        **_common(artifact),
+        kind=artifact.kind,
+        result=artifact.summary,
+        download_url=s.signer.sign(f"{PREFIX}/models/{artifact.id}/download"),
+    )
     if not whole:
         return reply
     folder = s.artifacts.model(artifact.id)

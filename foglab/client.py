@@ -239,6 +239,13 @@ class ServiceClient:
         """One model with config, spec, lineage and result."""
         return self._get(Model, f"{API}/models/{model_id}")
 
+    def lineage(self, model_id: str) -> list[dict[str, Any]]:
+        """The model and all it was made from: `{"id", "kind", "name", "job_id", "made_from"}`."""
+        items: list[dict[str, Any]] = self._object("GET", f"{API}/models/{model_id}/lineage")[
+            "items"
+        ]
+        return items
+
     def download_model(self, model_id: str, target: Path | str) -> Path:
         """Write the model's folder as a zip to `target`."""
         target = Path(target)

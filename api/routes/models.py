@@ -1,11 +1,18 @@
 """The registry of trained models."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
-from api.deps import CursorQuery, LimitQuery, Services, ServicesDep, known_id
+from api.deps import (
+    CursorQuery,
+    LimitQuery,
+    Services,
+    ServicesDep,
+    caller_or_signature,
+    known_id,
+)
 from api.errors import Problem
 from api.files import zip_stream
 from api.views import model_reply
@@ -15,6 +22,9 @@ from core.jobs.replies import Reply
 from core.jobs.spec import Kind
 
 router = APIRouter(prefix="/models", tags=["models"])
+downloads = APIRouter(
+    prefix="/models", tags=["models"], dependencies=[Depends(caller_or_signature)]
+)
 
 
 class ModelPage(Reply):
@@ -67,8 +77,13 @@ def get_lineage(model_id: str, s: ServicesDep) -> dict[str, Any]:
     return {"items": list(seen.values())}
 
 
-@router.get("/{model_id}/download", response_class=StreamingResponse)
-def download(model_id: str, s: ServicesDep) -> StreamingResponse:
+@downloads.get("/{model_id}/download", response_class=StreamingResponse)
+def download(
+    model_id: str,
+    s: ServicesDep,
+    sig: Annotated[str | None, Query(description="Signature, instead of a token")] = None,
+    exp: Annotated[str | None, Query(description="Unix seconds of the signature's end")] = None,
+) -> StreamingResponse:
     """The model's folder as a zip of config.json, model.safetensors, spec.json and so on."""
     folder = s.artifacts.existing(s.artifacts.model(_artifact(s, model_id).id))
     headers = {"Content-Disposition": f'attachment; filename="{model_id}.zip"'}
