@@ -28,8 +28,8 @@ class Services:
     signer: Signer
 
 
-def services(request: Request) -> Services:
-    """The services of the running application."""
+async def services(request: Request) -> Services:
+    """The services of the running application. Async, because it needs no thread."""
     found: Services = request.app.state.services
     return found
 

@@ -123,7 +123,7 @@ def _uploaded(client: ServiceClient, options: Options, console: Console) -> str:
 
     def sent(done: int, total: int) -> None:
         if done == total or not console.is_terminal:
-            console.print(f"Uploaded {done / 1e6:.0f} of {total / 1e6:.0f} MB", highlight=False)
+            console.print(f"Uploaded {done / 1e6:.1f} of {total / 1e6:.1f} MB", highlight=False)
 
     earlier = state.read().get("upload")
     if earlier is not None:
@@ -147,7 +147,7 @@ def _logs(options: Options, console: Console) -> Path:
     started = time.monotonic()
     make_logs(options.task, n, path, image_size=IMAGE_SIZE, seed=options.seed)
     spent = duration(time.monotonic() - started)
-    console.print(f"Made {path.stat().st_size / 1e6:.0f} MB in {spent}", highlight=False)
+    console.print(f"Made {path.stat().st_size / 1e6:.1f} MB in {spent}", highlight=False)
     return path
 
 

@@ -109,6 +109,8 @@ def line(job: Job) -> str:
         left = job.progress.eta_seconds
         parts += [f"{share:.0f} %", job.progress.message]
         parts += [f"{duration(left)} left"] if left is not None else []
+    elif job.status == "running":
+        parts.append(duration(job.seconds))
     if job.ended:
         parts += [duration(job.seconds), job.error or ""]
     return " · ".join(p for p in parts if p)

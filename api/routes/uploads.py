@@ -26,7 +26,7 @@ EXTENSIONS = "creation,checksum,termination"
 router = APIRouter(prefix="/uploads", tags=["uploads"])
 
 
-def tus_version(tus_resumable: Annotated[str, Header()] = "1.0.0") -> None:
+async def tus_version(tus_resumable: Annotated[str, Header()] = "1.0.0") -> None:
     """412 for a client that speaks another version."""
     if tus_resumable != "1.0.0":
         told = f"This service speaks tus 1.0.0, not {tus_resumable[:20]!r}"
