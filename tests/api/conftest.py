@@ -89,13 +89,13 @@ def service(settings: Settings) -> Iterator[Service]:
 @pytest.fixture
 def http(service: Service) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {service.token}"}
-    with httpx.Client(base_url=service.url, headers=headers, timeout=10) as client:
+    with httpx.Client(base_url=service.url, headers=headers, timeout=60) as client:
         yield client
 
 
 @pytest.fixture
 def client(service: Service) -> Iterator[ServiceClient]:
-    with ServiceClient(service.url, service.token, patience=2) as client:
+    with ServiceClient(service.url, service.token, timeout=60, patience=5) as client:
         yield client
 
 
