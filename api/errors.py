@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 Handler = Callable[[Request, Exception], Awaitable[JSONResponse]]
@@ -29,6 +29,27 @@ class Problem(Exception):
         super().__init__(title)
         self.status, self.title, self.detail = status, title, detail
         self.errors, self.headers = errors, headers
+
+
+class ProblemDetails(BaseModel):
+    """The body of every refusal."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, Any]] | None = Field(
+        None, description="Wrong fields: `field` as in `spec.steps`, and `message`"
+    )
+
+
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "Refused",
+        "content": {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}},
+    }
+}
+"""For OpenAPI: what any route may answer besides what it is for."""
 
 
 def problem_response(problem: Problem) -> JSONResponse:

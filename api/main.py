@@ -64,6 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url="/docs",
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
+        responses=errors.DOCUMENTED,
         # A redirect would answer without a token, and names a second address for one thing.
         redirect_slashes=False,
     )

@@ -102,3 +102,17 @@ def test_only_the_dashboards_origin_may_read_from_a_browser(http: httpx.Client) 
     assert ours.headers["access-control-allow-origin"] == "http://dashboard.test"
     other = http.get("/api/v1/jobs", headers={"Origin": "http://evil.test"})
     assert "access-control-allow-origin" not in other.headers
+
+
+def test_contract_documents_refusals_and_tokens_on_every_route(http: httpx.Client) -> None:
+    contract = http.get("/openapi.json").json()
+    operations = [
+        (path, method, operation)
+        for path, methods in contract["paths"].items()
+        for method, operation in methods.items()
+    ]
+    assert len(operations) > 30
+    for path, method, operation in operations:
+        assert "application/problem+json" in operation["responses"]["default"]["content"]
+        assert "422" not in operation["responses"]
+        assert ("security" in operation) == (path not in OPEN_PATHS), (path, method)
