@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from torch.optim import Adam, AdamW
+from torch.optim.lr_scheduler import LambdaLR
 
 from core.data.dataset import Dataset
 from core.data.windows import Windows
@@ -20,7 +21,7 @@ from core.recorder import Recorder
 from core.training.checkpoint import GeneratorState, Stateful
 from core.training.descent import descend
 from core.training.local_model import sum_of, to_segments
-from core.training.loop import resumable_steps
+from core.training.loop import resumable_steps, warm_up_then_cosine
 from core.training.replay import Replay
 
 
@@ -65,6 +66,7 @@ def train_policy(
     critic_adam = Adam(critics.parameters(), lr=spec.critic_learning_rate)
     local_adam = AdamW(local.parameters(), lr=spec.local_learning_rate, weight_decay=1e-3)
     temperature_adam = Adam(temperature.parameters(), lr=5e-3)
+    schedule = LambdaLR(actor_adam, warm_up_then_cosine(spec.steps * spec.actor_updates))
     context = global_model.config.context
     starts = Starts(Windows(dataset, "train", max(spec.burn_in, context), spec.seed + 1))
     real = Windows(dataset, "train", spec.horizon + 1, spec.seed + 2)
@@ -80,6 +82,7 @@ def train_policy(
         "critic_adam": critic_adam,
         "local_adam": local_adam,
         "temperature_adam": temperature_adam,
+        "schedule": schedule,
         "starts": starts,
         "replay": replay,
         "envs": envs,
@@ -99,6 +102,7 @@ def train_policy(
             path = local_path(rollout, actor, local)
             loss = actor_loss(path, rollout, critics, temperature.alpha, spec.gamma, bootstrap)
             actor_norm = descend(loss, actor_adam, max_grad_norm=0.5)
+            schedule.step()
             descend(temperature.loss(path.entropy, target_entropy), temperature_adam, 1.0)
         local.requires_grad_(True)
 

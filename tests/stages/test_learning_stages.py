@@ -1,0 +1,83 @@
+"""The learning stages, one after the other, as plain functions on files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.artifacts import Artifacts, StagePaths, UnknownArtifact
+from core.data.video import read_mp4
+from core.jobs.spec import EvaluateSpec, RolloutSpec, Spec
+from core.recorder import NullRecorder
+from core.stages import run_stage
+from tests.training.makers import bar_dataset, global_spec, local_spec, policy_spec
+
+DATASET, GLOBAL, LOCAL, POLICY = "ds_00000000", "gm_00000000", "lm_00000000", "pi_00000000"
+
+
+class Line:
+    """Runs stages into one folder tree."""
+
+    def __init__(self, root: Path) -> None:
+        self.artifacts = Artifacts(root)
+        self.results: dict[str, dict[str, Any]] = {}
+
+    def run(self, spec: Spec, out: Path) -> dict[str, Any]:
+        out.mkdir(parents=True)
+        checkpoints = self.artifacts.root / "checkpoints" / out.name
+        paths = StagePaths(self.artifacts, checkpoints, out)
+        return run_stage(spec, paths, NullRecorder())  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    line = Line(tmp_path_factory.mktemp("line"))
+    bar_dataset(line.artifacts.dataset(DATASET))
+    for name, spec in ((GLOBAL, global_spec()), (LOCAL, local_spec()), (POLICY, policy_spec())):
+        line.results[name] = line.run(spec, line.artifacts.model(name))
+    return line
+
+
+def test_models_are_folders_of_json_and_safetensors(line: Line) -> None:
+    for name in (GLOBAL, LOCAL, POLICY):
+        files = [p for p in line.artifacts.model(name).rglob("*") if p.is_file()]
+        assert {p.suffix for p in files} == {".json", ".safetensors"}
+    assert line.results[POLICY]["imagined_frames"] == 4 * 6 * 4
+
+
+def test_evaluation_without_a_simulator_has_figures_of_imagination_alone(line: Line) -> None:
+    spec = EvaluateSpec(dataset=DATASET, global_model=GLOBAL, policy=POLICY, horizon=10)
+    found = line.run(spec, line.artifacts.evaluation("ev_00000000"))
+    assert {"psnr_1", "psnr_5", "psnr_10", "static_psnr_10", "imagined_return"} <= found.keys()
+    assert "real_success" not in found
+    assert len(found["psnr"]) == 10
+    low, high = found["imagined_return_interval"]
+    assert low <= found["imagined_return"] <= high
+
+
+def test_rollouts_start_where_the_real_episode_does(line: Line) -> None:
+    out = line.artifacts.rollout("ro_00000000")
+    spec = RolloutSpec(dataset=DATASET, global_model=GLOBAL, episodes=1, horizon=8)
+    line.run(spec, out)
+    item = json.loads((out / "rollout.json").read_text())["items"][0]
+    real, imagined = read_mp4(out / item["real"]), read_mp4(out / item["imagined"])
+    assert real.shape == imagined.shape
+    assert len(real) == 9
+    assert (
+        abs(real[0].astype(int) - imagined[0].astype(int)).max() <= 8
+    )  # same frame, encoded twice
+    for name in ("psnr", "static_psnr", "reward_real", "reward_imagined"):
+        assert len(item[name]) == 8
+
+
+def test_a_missing_input_is_named(line: Line, tmp_path: Path) -> None:
+    with pytest.raises(UnknownArtifact, match="ds_99999999"):
+        line.run(global_spec(dataset="ds_99999999"), tmp_path / "out")
+
+
+def test_a_context_longer_than_the_episodes_is_refused_with_a_way_out(
+    line: Line, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="use shorter windows or longer episodes"):
+        line.run(global_spec(context=16), tmp_path / "out")
