@@ -113,7 +113,8 @@ class Service:
         environ.setdefault("FOGLAB_PUBLIC_URL", api_url)
         environ["PYTHONUNBUFFERED"] = "1"
         if dashboard_url is not None:
-            environ.setdefault("FOGLAB_CORS_ORIGINS", json.dumps([dashboard_url]))
+            origins = [dashboard_url, dashboard_url.replace(HOST, "localhost")]
+            environ.setdefault("FOGLAB_CORS_ORIGINS", json.dumps(origins))
         programs = []
         if self._own_broker:
             own = broker.program(self.environment.home, logs / "broker.log", environ, lock)

@@ -22,7 +22,7 @@ _START_SECONDS = 60
 def server() -> Iterator[Path]:
     """Folder of the socket of a fresh server; superuser `foglab`, no password."""
     binaries = _binaries()
-    folder = Path(tempfile.mkdtemp(prefix="foglab-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="foglab-pg-", dir=scratch()))
     who = _who(folder)
     try:
         initdb = [binaries / "initdb", "-D", folder / "data", "-U", "foglab", "-A", "trust", "-N"]
@@ -51,19 +51,30 @@ def server() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
+def scratch() -> str | None:
+    """A folder in memory if there is room in one: databases of tests need no disk.
+
+    On a busy disk every commit of a test would wait for the writes of other programs.
+    """
+    memory = "/dev/shm"
+    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 1 << 30
+    return memory if roomy else None
+
+
 def address(folder: Path, database: str) -> str:
     """URL of a database of the server."""
     return f"postgresql+psycopg://foglab@/{database}?host={folder}"
 
 
-def execute(folder: Path, statement: str) -> None:
-    """Run one statement that needs to be outside of a transaction."""
-    with psycopg.connect(_login(folder), autocommit=True) as connection:
+def execute(folder: Path, statement: str, database: str = "postgres") -> None:
+    """Run one statement outside of a transaction; give up on locks that a test left behind."""
+    login = f"{_login(folder, database)} options='-c lock_timeout=10s'"
+    with psycopg.connect(login, autocommit=True) as connection:
         connection.execute(statement)  # type: ignore[arg-type]
 
 
-def _login(folder: Path) -> str:
-    return f"host={folder} user=foglab dbname=postgres"
+def _login(folder: Path, database: str = "postgres") -> str:
+    return f"host={folder} user=foglab dbname={database}"
 
 
 def _binaries() -> Path:

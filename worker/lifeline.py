@@ -5,6 +5,7 @@ A parent-death signal alone would miss a launcher that is paused or has lost its
 
 import contextlib
 import ctypes
+import math
 import os
 import select
 import signal
@@ -50,15 +51,16 @@ class Lifeline(threading.Thread):
         self._last = time.monotonic()
 
     def run(self) -> None:
-        while not self._stopping.is_set() and self._held():
-            pass
-        if self._stopping.is_set():  # by a signal; the launcher may still go away meanwhile
-            deadline = time.monotonic() + self._grace
-            while time.monotonic() < deadline and self._held():
-                pass
-        if not self._held():
-            self._stopping.set()
-            time.sleep(min(self.ORPHAN_GRACE, self._grace))
+        deadline = math.inf
+        while time.monotonic() < deadline:
+            held = self._held()
+            now = time.monotonic()
+            if not held:
+                self._stopping.set()
+                deadline = min(deadline, now + self.ORPHAN_GRACE)
+                time.sleep(0.1)  # the end of a pipe is readable at once, again and again
+            if self._stopping.is_set():
+                deadline = min(deadline, now + self._grace)
         self._kill()
 
     def _held(self) -> bool:

@@ -1,4 +1,7 @@
-"""Bring a database to the newest schema; safe to run twice, at once, and after a kill."""
+"""Bring a database to the newest schema; safe to run twice, at once, and after a kill.
+
+`python -m core.jobs.migrate` does it for the database of the environment.
+"""
 
 from pathlib import Path
 
@@ -8,6 +11,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
 from core.jobs.database import make_engine
+from core.jobs.environment import Environment
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x0F061AB  # any constant; all migrating processes take the same advisory lock
@@ -35,3 +39,7 @@ def _config(connection: Connection) -> Config:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
+
+
+if __name__ == "__main__":
+    upgrade(Environment.read().database_url)

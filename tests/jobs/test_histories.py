@@ -109,7 +109,7 @@ class Engine(RuleBasedStateMachine):
     @rule(claim=claims)
     def release(self, claim: tuple[str, int]) -> None:
         if self.is_ours(claim, self.store.release):
-            self.model[claim[0]].attempt -= 1
+            self.model[claim[0]].attempt -= not self.model[claim[0]].cancel
             self.again(claim[0], pause=0)
 
     @rule(claim=claims)

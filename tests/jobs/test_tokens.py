@@ -44,10 +44,12 @@ def test_unknown_scope_is_refused(store: Store) -> None:
 
 
 def test_secret_is_not_in_the_database_file(
-    sqlite_url: str, tmp_path: Path, open_store: Callable[..., Store]
+    sqlite_url: str, open_store: Callable[..., Store]
 ) -> None:
     secret = open_store(sqlite_url).create_token("laptop")
-    files = [p.read_bytes() for p in tmp_path.iterdir()]
+    folder = Path(sqlite_url.removeprefix("sqlite:///")).parent
+    files = [p.read_bytes() for p in folder.iterdir()]
+    assert files
     assert not any(secret.encode() in content for content in files)
 
 
