@@ -96,7 +96,7 @@ def train_policy(
         rollout = envs.rollout(actor, global_model, local, spec.horizon, generator)
         replay.add(rollout, skip=context - 1)
 
-        bootstrap = min(1.0, step / max(1, spec.critic_warm_up))
+        bootstrap = spec.critic_weight * min(1.0, step / max(1, spec.critic_warm_up))
         local.requires_grad_(False)
         for _ in range(spec.actor_updates):
             path = local_path(rollout, actor, local)
