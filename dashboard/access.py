@@ -30,9 +30,14 @@ def service_url() -> str:
     return os.environ.get("FOGLAB_URL", "http://127.0.0.1:8000")
 
 
+def token() -> str:
+    """The signed-in user's token, for what the browser itself asks of the API."""
+    return str(st.session_state[_TOKEN])
+
+
 def client() -> ServiceClient:
     """The signed-in user's client; one per browser session, closed with it."""
-    return _client(service_url(), st.session_state[_TOKEN])
+    return _client(service_url(), token())
 
 
 @st.cache_resource(scope="session", on_release=ServiceClient.close, show_spinner=False)
@@ -52,7 +57,7 @@ def require_sign_in() -> None:
     if _TOKEN not in st.session_state:
         _sign_in_page()
         st.stop()
-    _KEEPER(data={"token": st.session_state[_TOKEN]}, key="token_keeper", height=1)
+    _KEEPER(data={"token": token()}, key="token_keeper", height=1)
 
 
 def sign_out(notice: str = "") -> None:
@@ -90,7 +95,7 @@ def _sign_in_page() -> None:
     kept = _KEEPER(
         data={"forget": forget}, key="token_keeper", on_kept_change=lambda: None, height=1
     )
-    if not forget and kept.kept and _sign_in(kept.kept):
+    if not forget and kept.get("kept") and _sign_in(kept["kept"]):
         st.rerun()
     _, middle, _ = st.columns([1, 2, 1])
     with middle:
@@ -99,8 +104,8 @@ def _sign_in_page() -> None:
         if st.session_state.get(_NOTICE):
             st.warning(st.session_state[_NOTICE], icon=":material/warning:")
         with st.form("sign_in", enter_to_submit=True):
-            token = st.text_input("Token", type="password", placeholder="fog_…")
-            if st.form_submit_button("Sign in", type="primary") and _sign_in(token.strip()):
+            typed = st.text_input("Token", type="password", placeholder="fog_…")
+            if st.form_submit_button("Sign in", type="primary") and _sign_in(typed.strip()):
                 st.rerun()
         st.caption(
             "`foglab up` prints a token when it starts for the first time; "
@@ -109,19 +114,20 @@ def _sign_in_page() -> None:
         st.caption(f"Service: {service_url()}")
 
 
-def _sign_in(token: str) -> bool:
+def _sign_in(given: str) -> bool:
     """Keep the token if the service accepts it; else say why not."""
-    if not token:
+    if not given:
         st.error("Enter a token.")
         return False
     try:
-        _client(service_url(), token).jobs(limit=1)
+        _client(service_url(), given).jobs(limit=1)
     except ServiceError as error:
         refused = error.status in {401, 403}
         st.error("The service does not accept this token." if refused else str(error))
+        st.session_state[_SIGNED_OUT] = refused  # a kept token that is refused is forgotten
         _client.clear()
         return False
-    st.session_state[_TOKEN] = token
+    st.session_state[_TOKEN] = given
     for name in (_NOTICE, _SIGNED_OUT):
         st.session_state.pop(name, None)
     return True

@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.access import problems_shown, require_sign_in
+from dashboard.words import PAGES
 
 ICON = Path(__file__).with_name("icon.png")
 # Less air above the title than Streamlit leaves, and links that look like links of a table.
@@ -17,24 +18,14 @@ STYLE = """<style>
 .stMain [data-testid="stPageLink-NavLink"] { padding-left: 0; background: none; }
 .stMain [data-testid="stPageLink-NavLink"]:hover p { text-decoration: underline; }
 </style>"""
-# File in app_pages to title and Material symbol.
-PAGES = {
-    "home": ("Home", "home"),
-    "upload": ("Upload", "upload"),
-    "datasets": ("Datasets", "database"),
-    "train": ("Train", "rocket_launch"),
-    "jobs": ("Jobs", "list_alt"),
-    "rollouts": ("Rollouts", "movie"),
-    "models": ("Models", "hub"),
-}
 
-st.set_page_config(page_title="foglab", page_icon=ICON, layout="wide")
 pages = [
     st.Page(f"app_pages/{name}.py", title=title, icon=f":material/{icon}:", default=name == "home")
     for name, (title, icon) in PAGES.items()
 ]
 st.html(STYLE)
 page = st.navigation(pages, position="top")
+st.set_page_config(page_title=f"{page.title} · foglab", page_icon=ICON, layout="wide")
 require_sign_in()
 with problems_shown():
     page.run()

@@ -9,6 +9,16 @@ from foglab.show import duration
 
 Color = Literal["blue", "green", "red", "orange", "gray", "violet"]
 
+PAGES = {
+    "home": ("Home", "home"),
+    "upload": ("Upload", "upload"),
+    "datasets": ("Datasets", "database"),
+    "train": ("Train", "rocket_launch"),
+    "jobs": ("Jobs", "list_alt"),
+    "rollouts": ("Rollouts", "movie"),
+    "models": ("Models", "hub"),
+}
+"""File in app_pages to its title and Material symbol, in the order of the menu."""
 KINDS = {
     "ingest": "Ingest",
     "global_model": "Global model",

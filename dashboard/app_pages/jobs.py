@@ -52,7 +52,7 @@ def draw_one(job_id: str) -> None:
     job = access.client().job(job_id)
     st.title(job.name, anchor=False)
     # A job that has ended changes only by a retry, which redraws the page.
-    access.live(_head, None if job.ended else 1.0)(job_id)
+    access.live(_head, None if job.ended else 1.0)(job_id, job.ended)
     access.live(_curves, None if job.ended else 1.0)(job_id)
     sections = {
         "Result": lambda: _result(job),
@@ -62,7 +62,7 @@ def draw_one(job_id: str) -> None:
     tabs(sections, key="job_tabs")
 
 
-def _head(job_id: str) -> None:
+def _head(job_id: str, was_ended: bool) -> None:
     service = access.client()
     job = service.job(job_id)
     state, buttons = st.columns([3, 2], vertical_alignment="center")
@@ -81,10 +81,8 @@ def _head(job_id: str) -> None:
         st.error(job.error, icon=":material/error:")
     if job.pipeline_id:
         job_rows.pipeline(service.jobs(pipeline=job.pipeline_id), job.id)
-    if job.ended and not st.session_state.get(f"ended-{job.id}-{job.attempt}"):
-        # Once, so that result and log are drawn as they are at the end.
-        st.session_state[f"ended-{job.id}-{job.attempt}"] = True
-        st.rerun()
+    if job.ended and not was_ended:
+        st.rerun()  # the whole page, so that result and log are drawn as they are at the end
 
 
 def _buttons(job: Job) -> None:
@@ -130,6 +128,7 @@ def _curves(job_id: str) -> None:
     curves.read(access.client())
     if not curves.series:
         return
+    figures = _figures(curves)
     st.subheader("Curves", anchor=False)
     names = sorted(curves.series, key=lambda name: ("loss" not in name, name))
     shown = names
@@ -137,8 +136,21 @@ def _curves(job_id: str) -> None:
         shown = st.multiselect("Metrics", names, default=names[:MOST_CURVES], key="metrics")
     columns = st.columns(2)
     for n, name in enumerate(shown):
-        figure = charts.curve(name, curves.series[name])
-        columns[n % 2].plotly_chart(figure, key=f"curve-{name}", config={"displaylogo": False})
+        columns[n % 2].plotly_chart(
+            figures[name], key=f"curve-{name}", config={"displaylogo": False}
+        )
+
+
+def _figures(curves: Curves) -> dict[str, Any]:
+    """Drawn anew when there is something new: a figure costs more than asking for news."""
+    state = (curves.job_id, curves.lines, curves.newest)
+    known: Any
+    figures: dict[str, Any]
+    known, figures = st.session_state.get("figures", (None, {}))
+    if known != state:
+        figures = {name: charts.curve(name, series) for name, series in curves.series.items()}
+        st.session_state["figures"] = (state, figures)
+    return figures
 
 
 def _result(job: Job) -> None:

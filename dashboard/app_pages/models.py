@@ -27,16 +27,19 @@ def draw() -> None:
         st.page_link("app_pages/train.py", label="Train", icon=":material/rocket_launch:")
         return
     kinds = [k for k in words.KINDS if any(m.kind == k for m in found)]
+    # An address that names a model opens its kind; after that, the kind is the user's choice.
     wanted = st.query_params.get("model")
-    of_wanted = next((m.kind for m in found if m.id == wanted), None)
+    named = next((m.kind for m in found if m.id == wanted), None)
+    if named and wanted != st.session_state.get("model_seen"):
+        st.session_state["model_kind"] = named
+    st.session_state.setdefault("model_kind", kinds[-1])
     left, right = st.columns([1, 2], vertical_alignment="bottom")
-    if of_wanted and "model_kind" not in st.session_state:
-        st.session_state["model_kind"] = of_wanted
     kind = left.segmented_control(
-        "Kind", kinds, default=kinds[-1], format_func=words.kind, key="model_kind", required=True
+        "Kind", kinds, format_func=words.kind, key="model_kind", required=True
     )
     with right:
         chosen = choices.pick("Model", [m for m in found if m.kind == kind], "model")
+    st.session_state["model_seen"] = chosen.id
     model = service.model(chosen.id)
     _head(model)
     judged = [e for e in service.evaluations(limit=500) if model.id in e.spec.values()]

@@ -1,87 +1,78 @@
-"""Robot logs in: small files through this page, large ones from the command line."""
+"""Robot logs in, and a dataset of them."""
 
-import tempfile
 from pathlib import Path
 
 import streamlit as st
 
-from core.jobs.replies import Job
-from dashboard import access, form_widgets, forms, words
+from dashboard import access, form_widgets, forms
+from dashboard.sender import Sent, sender
 from foglab.client import ServiceError
 
-MOST_MB = 200
 FORMATS = """
 **npz**: a zip (or one file) of episodes; each has `image` (T+1, H, W, 3) uint8, `action` (T, A),
 and, if there are, `reward` (T), `state`, `terminated`, `success`.
+
 **zarr**: a diffusion-policy store, as a zip of its folder.
 """
 
 
 def draw() -> None:
+    sent = sender(access.client().public_url, access.token(), key="sender")
+    if sent is not None:
+        st.success(f"{sent.filename} has arrived as {sent.upload}.", icon=":material/check_circle:")
     described = forms.fields(access.client().specs()["kinds"]["ingest"])
     options = [f for f in described if f.name not in ("upload", "name")]
-    with st.form("upload"):
-        file = st.file_uploader(
-            f"Logs, up to {MOST_MB} MB", type=["zip", "npz"], max_upload_size=MOST_MB, key="file"
-        )
+    wrong = st.session_state.get("ingest_wrong", {})
+    with st.form("ingest"):
         left, right = st.columns(2)
-        upload_id = left.text_input(
-            "Or the id of a finished upload",
+        name = left.text_input("Name of the dataset", key="name", placeholder="as the file")
+        typed_id = right.text_input(
+            "Upload",
             key="upload_id",
-            placeholder="up_…",
-            help="`foglab upload` prints it",
+            placeholder=sent.upload if sent else "the file chosen above",
+            help="Or the id of an earlier upload: `foglab upload` prints it",
         )
-        name = right.text_input("Name of the dataset", key="name", placeholder="as the file")
         with st.expander("Settings", icon=":material/tune:"):
-            typed = form_widgets.draw(
-                options, "ingest", {}, st.session_state.get("ingest_wrong", {})
-            )
-        sent = st.form_submit_button("Make a dataset", type="primary", key="make")
-    if sent:
-        _submit(file, upload_id.strip(), name.strip(), options, typed)
+            typed = form_widgets.draw(options, "ingest", {}, wrong)
+        if not st.form_submit_button("Make a dataset", type="primary", key="make"):
+            return
+    _submit(sent, typed_id.strip(), name.strip(), options, typed)
 
 
 def _submit(
-    file: object, upload_id: str, name: str, options: list[forms.Field], typed: dict[str, object]
+    sent: Sent | None,
+    typed_id: str,
+    name: str,
+    options: list[forms.Field],
+    typed: dict[str, object],
 ) -> None:
+    upload = typed_id or (sent.upload if sent else "")
+    if not upload:
+        st.error("Choose a file, and wait until it has arrived.", icon=":material/error:")
+        return
     spec, wrong = forms.spec(options, typed)
-    st.session_state["ingest_wrong"] = wrong
-    if wrong:
+    if not wrong:
+        filename = sent.filename if sent and not typed_id else upload
+        try:
+            job = access.client().ingest(upload, name or Path(filename).stem, **spec)
+        except ServiceError as error:
+            if error.status == 401:
+                raise
+            st.error(str(error), icon=":material/error:")
+            wrong = dict(access.field_messages(error))
+        else:
+            st.session_state.pop("ingest_wrong", None)
+            st.switch_page("app_pages/jobs.py", query_params={"job": job.id})
+    if wrong != st.session_state.get("ingest_wrong"):
+        # Drawn at the fields, so from the top.
+        st.session_state["ingest_wrong"] = wrong
         st.rerun()
-    if file is None and not upload_id:
-        st.error("Choose a file, or give the id of a finished upload.")
-        return
-    filename = getattr(file, "name", "")
-    try:
-        upload = upload_id or _send(filename, file.getvalue())  # type: ignore[attr-defined]
-        job = access.client().ingest(upload, name or Path(filename).stem or upload, **spec)
-    except ServiceError as error:
-        st.session_state["ingest_wrong"] = access.field_messages(error)
-        st.error(str(error), icon=":material/error:")
-        return
-    _open(job)
-
-
-def _send(filename: str, content: bytes) -> str:
-    bar = st.progress(0.0, f"Sending {filename}")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / Path(filename).name
-        path.write_bytes(content)
-
-        def sent(done: int, total: int) -> None:
-            bar.progress(done / max(total, 1), f"{words.size(done)} of {words.size(total)}")
-
-        return access.client().upload(path, progress=sent).id
-
-
-def _open(job: Job) -> None:
-    st.switch_page("app_pages/jobs.py", query_params={"job": job.id})
 
 
 st.title("Upload", anchor=False)
 draw()
-with st.expander("Large files", icon=":material/terminal:", expanded=True):
-    st.write("The command line sends files of any size, and goes on after a cut connection:")
+with st.expander("From the command line", icon=":material/terminal:"):
     st.code('foglab upload logs.zip --name "my robot"', language="bash")
+    st.caption("It sends folders too, and makes the dataset when all has arrived.")
 with st.expander("Formats", icon=":material/folder_zip:"):
     st.markdown(FORMATS)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 import dashboard
 from api.main import create_app
@@ -70,6 +72,42 @@ def lab(service: Service, client: ServiceClient, tmp_path_factory: pytest.TempPa
     return make_lab(client, service.store, service.artifacts, scratch)
 
 
+@pytest.fixture
+def visitor(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The dashboard before anybody has signed in."""
+    monkeypatch.setenv("FOGLAB_URL", service.url)
+    monkeypatch.delenv("FOGLAB_PUBLIC_URL", raising=False)
+    yield AppTest.from_file(str(SCRIPT), default_timeout=60)
+    st.cache_resource.clear()  # closes the sessions' connections
+    st.cache_data.clear()
+
+
+@pytest.fixture
+def app(visitor: AppTest, service: Service) -> AppTest:
+    """The home page of a signed-in user."""
+    visitor.query_params["token"] = service.token
+    return visitor.run()
+
+
+def opened(app: AppTest, page: str, **query: str) -> AppTest:
+    app.query_params.clear()
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.switch_page(f"app_pages/{page}.py").run()
+    assert not app.exception, app.exception
+    return app
+
+
+def texts(app: AppTest) -> str:
+    """All words on the page."""
+    parts = (app.title, app.markdown, app.caption, app.error, app.warning, app.info, app.success)
+    return "\n".join(str(e.value) for group in parts for e in group)
+
+
+def links(app: AppTest) -> list[str]:
+    return [link.proto.label for link in app.get("page_link")]
+
+
 class streamlit_server:
     """Context: the dashboard as `foglab up` starts it."""
 
@@ -88,16 +126,16 @@ class streamlit_server:
         )
 
     def __enter__(self) -> str:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            assert self._process.poll() is None, Path(self._log.name).read_text()
+        deadline = time.monotonic() + 180
+        while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 httpx.get(f"{self._url}/_stcore/health").raise_for_status()
             except httpx.HTTPError:
                 time.sleep(0.1)
             else:
                 return self._url
-        raise TimeoutError("the dashboard did not start")
+        self.__exit__()
+        raise TimeoutError(f"the dashboard did not start: {Path(self._log.name).read_text()}")
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()

@@ -64,9 +64,6 @@ def make_lab(client: ServiceClient, store: Store, artifacts: Artifacts, scratch:
     evaluation = finish(store, EvaluateSpec.model_validate(judged), "evaluation", figures())
     rollout = finish(store, RolloutSpec.model_validate(judged), "rollouts", {"items": 3})
     rollout_folder(artifacts, rollout.output_id, dataset)
-    failed = store.submit(GlobalModelSpec(dataset=dataset, batch_size=4096), "big batch")
-    claimed = claim(store, failed.id)
-    store.fail(claimed.id, claimed.epoch, "Out of memory at step 1: use a smaller batch_size")
     return Lab(
         upload,
         dataset,
@@ -75,7 +72,7 @@ def make_lab(client: ServiceClient, store: Store, artifacts: Artifacts, scratch:
         policy.output_id,
         evaluation.output_id,
         rollout.output_id,
-        failed.id,
+        failed(store, dataset, "big batch").id,
     )
 
 
@@ -109,6 +106,13 @@ def finish(store: Store, spec: Spec, name: str, result: dict[str, object]) -> Jo
     job = claim(store, store.submit(spec, name).id)
     made = NewArtifact.model_validate({"summary": result, "lineage": tuple(inputs(spec).values())})
     return store.succeed(job.id, job.epoch, made.summary, made)
+
+
+def failed(store: Store, dataset: str, name: str) -> Job:
+    """A job that ended badly."""
+    spec = GlobalModelSpec(dataset=dataset, batch_size=4096)
+    job = claim(store, store.submit(spec, name).id)
+    return store.fail(job.id, job.epoch, "Out of memory at step 1: use a smaller batch_size")
 
 
 def claim(store: Store, job_id: str) -> Job:
