@@ -1,5 +1,6 @@
 """A real PostgreSQL for the length of a test session, reached by a Unix socket: no port at all."""
 
+import ctypes
 import os
 import pwd
 import shutil
@@ -9,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import psycopg
 
 _MISSING = "PostgreSQL's server programs were not found: apt-get install postgresql"
 _START_SECONDS = 60
+_PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
@@ -39,6 +42,8 @@ def server() -> Iterator[Path]:
                 ],
                 stdout=log,
                 stderr=log,
+                # A killed test session leaves no server. (Set after the change of user.)
+                preexec_fn=partial(ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, signal.SIGQUIT),
                 **who,
             )
         try:

@@ -1,7 +1,5 @@
 """The ground the store stands on."""
 
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -109,9 +107,11 @@ def test_acknowledged_rows_survive_kill_9_of_the_writer(
         command = [sys.executable, "-c", _WRITER, database_url, upload]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout is not None
-            acknowledged = [writer.stdout.readline().strip() for _ in range(20)]
-            time.sleep(0.02)
-            os.kill(writer.pid, signal.SIGKILL)
+            try:
+                acknowledged = [writer.stdout.readline().strip() for _ in range(20)]
+                time.sleep(0.02)
+            finally:
+                writer.kill()
             acknowledged += writer.stdout.read().split()
         whole = [a for a in acknowledged if len(a) == len(acknowledged[0])]
         kept = {j.id for j in store.list_jobs(limit=10_000)}
