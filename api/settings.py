@@ -15,6 +15,7 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".foglab"), description="Root of everything stored as files")
     database_url: str = Field("", description="Default: SQLite under home")
+    database_password_file: Path | None = Field(None, description="Goes into database_url")
     cors_origins: tuple[str, ...] = Field((), description="Origins of dashboards, as JSON list")
     max_body_bytes: int = Field(1 << 20, description="Largest JSON body")
     max_upload_bytes: int = Field(64 << 30, description="Largest upload")
@@ -26,5 +27,9 @@ class Settings(BaseSettings):
     def environment(self) -> Environment:
         """The same installation as the worker sees it."""
         return Environment.read(
-            {"FOGLAB_HOME": str(self.home), "FOGLAB_DATABASE_URL": self.database_url}
+            {
+                "FOGLAB_HOME": str(self.home),
+                "FOGLAB_DATABASE_URL": self.database_url,
+                "FOGLAB_DATABASE_PASSWORD_FILE": str(self.database_password_file or ""),
+            }
         )

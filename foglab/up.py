@@ -22,6 +22,7 @@ from foglab.supervisor import Program, Supervisor
 
 API_PORT, DASHBOARD_PORT = 8000, 8501
 QUEUES = ("ingest", "gpu")
+_PASSWORD_FILES = ("FOGLAB_DATABASE_PASSWORD_FILE", "FOGLAB_BROKER_PASSWORD_FILE")
 _NOT_FOR_DASHBOARD = ("FOGLAB_DATABASE_URL", "FOGLAB_BROKER_URL", "FOGLAB_TOKEN")
 
 
@@ -109,7 +110,9 @@ class Service:
         self, api: socket.socket, api_url: str, dashboard_url: str | None, lock: int
     ) -> list[Program]:
         logs = self.environment.home / "logs"
-        environ = {**os.environ, **self.environment.variables(), "FOGLAB_URL": api_url}
+        # The addresses below have their passwords already.
+        inherited = {k: v for k, v in os.environ.items() if k not in _PASSWORD_FILES}
+        environ = {**inherited, **self.environment.variables(), "FOGLAB_URL": api_url}
         environ.setdefault("FOGLAB_PUBLIC_URL", api_url)
         environ["PYTHONUNBUFFERED"] = "1"
         if dashboard_url is not None:

@@ -13,7 +13,13 @@ from core.jobs.records import Job
 from worker.lifeline import kill_group
 from worker.settings import WorkerSettings
 
-_NOT_FOR_JOBS = ("FOGLAB_DATABASE_URL", "FOGLAB_BROKER_URL", "FOGLAB_TOKEN")
+_NOT_FOR_JOBS = (
+    "FOGLAB_DATABASE_URL",
+    "FOGLAB_DATABASE_PASSWORD_FILE",
+    "FOGLAB_BROKER_URL",
+    "FOGLAB_BROKER_PASSWORD_FILE",
+    "FOGLAB_TOKEN",
+)
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 

@@ -24,10 +24,11 @@ class WorkerService:
         self._queues = queues
         self._launcher = Launcher(self.store, settings, self.stopping)
         self._busy = threading.Lock()
-        hints = Hints(self.store)
+        self._hints, self._send = Hints(self.store), send
+        self._alive_file = settings.alive_file
         reaper = Reaper(self.store, settings.lease_seconds)
         self._poll = Loop("poll", settings.poll_seconds, self._work_off, self.stopping)
-        self._hint = Loop("hint", settings.hint_seconds, lambda: send(hints.due()), self.stopping)
+        self._hint = Loop("hint", settings.hint_seconds, self._tell, self.stopping)
         self._reap = Loop("reap", settings.lease_seconds / 6, reaper.scan, self.stopping)
         self._stop_seconds = settings.stop_seconds
 
@@ -55,6 +56,13 @@ class WorkerService:
             loop.kick()
         self._poll.join(self._stop_seconds + 10)
         self.store.close()
+
+    def _tell(self) -> None:
+        """Hints for ready jobs. A worker without its broker is well, one without database not."""
+        due = self._hints.due()
+        if self._alive_file is not None:
+            self._alive_file.touch()
+        self._send(due)
 
     def _work_off(self) -> None:
         """Run ready jobs of our queues, oldest first, until there is none."""

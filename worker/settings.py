@@ -31,6 +31,9 @@ class WorkerSettings(BaseSettings):
     job_threads: int | None = Field(
         None, ge=1, description="CPU threads of one job; None: as many as there are cores"
     )
+    alive_file: Path | None = Field(
+        None, description="Touched while the loops run and the database answers, for health checks"
+    )
     environment: Environment = Field(default_factory=Environment.read)
 
     @property

@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
 
 _SOCKET_PATH_BYTES = 100  # Linux allows 107, and redis makes no room for a suffix
 
 
 @dataclass(frozen=True)
 class Environment:
-    """Read from FOGLAB_HOME, FOGLAB_DATABASE_URL and FOGLAB_BROKER_URL."""
+    """Read from FOGLAB_HOME, FOGLAB_DATABASE_URL and FOGLAB_BROKER_URL.
+
+    Passwords may come in files of their own, so that no variable holds a secret:
+    FOGLAB_DATABASE_PASSWORD_FILE and FOGLAB_BROKER_PASSWORD_FILE.
+    """
 
     home: Path
     database_url: str
@@ -20,12 +25,15 @@ class Environment:
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Environment":
-        """Defaults: `./.foglab`, a SQLite file in it, the bundled broker's socket in it."""
+        """Defaults: `./.foglab`, a SQLite file in it, the bundled broker's socket in it.
+
+        Raises `ValueError` if a password file cannot be read, is empty, or goes with no address.
+        """
         home = Path(environ.get("FOGLAB_HOME") or ".foglab").absolute()
         return cls(
             home=home,
-            database_url=environ.get("FOGLAB_DATABASE_URL") or f"sqlite:///{home}/foglab.db",
-            broker_url=environ.get("FOGLAB_BROKER_URL")
+            database_url=_url(environ, "DATABASE") or f"sqlite:///{home}/foglab.db",
+            broker_url=_url(environ, "BROKER")
             or f"redis+socket://{broker_socket(home)}?virtual_host=0",
         )
 
@@ -49,3 +57,30 @@ def broker_socket(home: Path) -> Path:
         return path
     digest = sha256(os.fsencode(path)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"foglab-{os.getuid()}-{digest}" / "broker.sock"
+
+
+def _url(environ: Mapping[str, str], what: str) -> str:
+    """FOGLAB_<what>_URL, with the password of FOGLAB_<what>_PASSWORD_FILE if there is one."""
+    url = environ.get(f"FOGLAB_{what}_URL") or ""
+    name = f"FOGLAB_{what}_PASSWORD_FILE"
+    file = environ.get(name)
+    if not file:
+        return url
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise ValueError(f"{name} is set, but FOGLAB_{what}_URL names no server")
+    if parts.password:
+        raise ValueError(f"{name} is set, but FOGLAB_{what}_URL has a password too")
+    user, _, host = parts.netloc.rpartition("@")
+    secret = quote(_password(name, Path(file)), safe="")
+    return urlunsplit(parts._replace(netloc=f"{user.removesuffix(':')}:{secret}@{host}"))
+
+
+def _password(name: str, file: Path) -> str:
+    try:
+        password = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ValueError(f"{name}: {file} cannot be read: {error.strerror}") from error
+    if not password:
+        raise ValueError(f"{name}: {file} is empty")
+    return password

@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from core.jobs.environment import Environment
 from core.jobs.hints import TASKS
 from core.jobs.spec import QUEUES, Kind
 from worker.app import app
+from worker.process import _environment as job_environment
 from worker.settings import WorkerSettings
 from worker.words import crash_reason
+
+ELSEWHERE = Environment(Path("/srv/lab"), "sqlite:////srv/lab/foglab.db", "redis://redis:6379/0")
 
 
 def test_worker_parent_loads_without_torch() -> None:
@@ -60,3 +64,10 @@ def test_death_of_a_job_process_is_put_into_words(tmp_path: Path, code: int, wor
     log.write_text(f"step 1\nCUDA error in {tmp_path}/models/x\n\n")
     assert words in crash_reason(code, log, tmp_path)
     assert "the job process" in crash_reason(code, tmp_path / "none", tmp_path)
+
+
+def test_job_process_learns_no_address_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "DATABASE_PASSWORD_FILE", "BROKER_URL", "BROKER_PASSWORD_FILE"):
+        monkeypatch.setenv(f"FOGLAB_{name}", "secret")
+    monkeypatch.setenv("FOGLAB_TOKEN", "secret")
+    assert "secret" not in job_environment(WorkerSettings(environment=ELSEWHERE)).values()
