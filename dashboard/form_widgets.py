@@ -28,6 +28,13 @@ def draw(
     return typed
 
 
+def draw_rest(typed: Mapping[str, Any], wrong: Mapping[str, str]) -> None:
+    """Messages that belong to no field of the form."""
+    for name, text in wrong.items():
+        if name not in typed:
+            st.error(f"{words.sentence(name)}: {text}" if name else text, icon=":material/error:")
+
+
 def _widget(field: Field, key: str, choices: Choices) -> Any:
     label, about = field.label, field.help or None
     if field.type == "artifact":

@@ -8,7 +8,7 @@ from core.jobs.replies import Job
 from dashboard import words
 from foglab.show import duration
 
-JOBS_PAGE = "app_pages/jobs.py"
+JOB_PAGE = "app_pages/job.py"
 _WIDTHS = [3, 1.4, 4, 1.6]
 
 
@@ -29,7 +29,7 @@ def rows(jobs: Sequence[Job]) -> None:
 def _row(job: Job, names: Mapping[str, str]) -> None:
     name, status, doing, times = st.columns(_WIDTHS, vertical_alignment="center")
     with name:
-        st.page_link(JOBS_PAGE, label=f"**{escaped(job.name)}**", query_params={"job": job.id})
+        st.page_link(JOB_PAGE, label=f"**{escaped(job.name)}**", query_params={"id": job.id})
     with status:
         badge(job)
     with doing:
@@ -56,7 +56,7 @@ def pipeline(jobs: Sequence[Job], current: str | None = None) -> None:
         with column, st.container(border=True, height="stretch", key=f"stage-{job.id}"):
             mark = " ◂" if job.id == current else ""
             label = f"**{words.kind(job.kind)}**{mark}"
-            st.page_link(JOBS_PAGE, label=label, query_params={"job": job.id})
+            st.page_link(JOB_PAGE, label=label, query_params={"id": job.id})
             badge(job)
             if job.status == "running":
                 st.progress(words.share(job))

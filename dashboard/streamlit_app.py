@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.access import problems_shown, require_sign_in
-from dashboard.words import PAGES
+from dashboard.words import HIDDEN, PAGES
 
 ICON = Path(__file__).with_name("icon.png")
 # Less air above the title than Streamlit leaves, and links that look like links of a table.
@@ -19,13 +19,21 @@ STYLE = """<style>
 .stMain [data-testid="stPageLink-NavLink"]:hover p { text-decoration: underline; }
 </style>"""
 
+# The icon before the pages: browsers would fetch that of the first page from elsewhere.
+st.set_page_config(page_icon=ICON, layout="wide")
 pages = [
-    st.Page(f"app_pages/{name}.py", title=title, icon=f":material/{icon}:", default=name == "home")
-    for name, (title, icon) in PAGES.items()
+    st.Page(
+        f"app_pages/{name}.py",
+        title=title,
+        icon=f":material/{icon}:",
+        default=name == "home",
+        visibility="hidden" if name in HIDDEN else "visible",
+    )
+    for name, (title, icon) in (PAGES | HIDDEN).items()
 ]
 st.html(STYLE)
 page = st.navigation(pages, position="top")
-st.set_page_config(page_title=f"{page.title} · foglab", page_icon=ICON, layout="wide")
+st.set_page_config(page_title=f"{page.title} · foglab")
 require_sign_in()
 with problems_shown():
     page.run()

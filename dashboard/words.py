@@ -19,6 +19,8 @@ PAGES = {
     "models": ("Models", "hub"),
 }
 """File in app_pages to its title and Material symbol, in the order of the menu."""
+HIDDEN = {"job": ("Job", "list_alt")}
+"""Pages that others lead to."""
 KINDS = {
     "ingest": "Ingest",
     "global_model": "Global model",

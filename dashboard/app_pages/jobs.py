@@ -1,15 +1,8 @@
-"""All jobs; and one job with its curves, log, result and spec, live."""
-
-from collections.abc import Callable
-from typing import Any
+"""All jobs, live."""
 
 import streamlit as st
 
-from core.jobs.replies import Job
-from dashboard import access, charts, job_rows, results, words
-from dashboard.live import Curves
-from dashboard.tabs import tabs
-from foglab.client import ServiceError
+from dashboard import access, job_rows, words
 
 SHOWN = {
     "All": None,
@@ -18,10 +11,10 @@ SHOWN = {
     "Failed": "failed",
     "Done": "succeeded",
 }
-MOST_CURVES = 8
+MOST = 30
 
 
-def draw_all() -> None:
+def draw() -> None:
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     shown = left.segmented_control("Show", list(SHOWN), default="All", key="shown", required=True)
     kind = right.selectbox(
@@ -34,7 +27,7 @@ def draw_all() -> None:
 
 
 def _list(status: str | None, kind: str | None) -> None:
-    jobs = access.client().jobs(status=status, kind=kind, limit=30)
+    jobs = access.client().jobs(status=status, kind=kind, limit=MOST)
     if not jobs:
         if status or kind:
             st.info("No job is like that.", icon=":material/filter_alt_off:")
@@ -43,139 +36,9 @@ def _list(status: str | None, kind: str | None) -> None:
         st.page_link("app_pages/train.py", label="Train something", icon=":material/rocket_launch:")
         return
     job_rows.rows(jobs)
-    if len(jobs) == 30:
-        st.caption("The 30 newest are shown; `foglab jobs --limit 500` lists more.")
+    if len(jobs) == MOST:
+        st.caption(f"The {MOST} newest are shown; `foglab jobs --limit 500` lists more.")
 
 
-def draw_one(job_id: str) -> None:
-    st.page_link(job_rows.JOBS_PAGE, label="All jobs", icon=":material/arrow_back:")
-    job = access.client().job(job_id)
-    st.title(job.name, anchor=False)
-    # A job that has ended changes only by a retry, which redraws the page.
-    access.live(_head, None if job.ended else 1.0)(job_id, job.ended)
-    access.live(_curves, None if job.ended else 1.0)(job_id)
-    sections = {
-        "Result": lambda: _result(job),
-        "Log": lambda: access.live(_log, None if job.ended else 2.0)(job_id),
-        "Spec": lambda: _spec(job),
-    }
-    tabs(sections, key="job_tabs")
-
-
-def _head(job_id: str, was_ended: bool) -> None:
-    service = access.client()
-    job = service.job(job_id)
-    state, buttons = st.columns([3, 2], vertical_alignment="center")
-    with state, st.container(horizontal=True, vertical_alignment="center"):
-        job_rows.badge(job)
-        st.markdown(f"{words.kind(job.kind)} · {job_rows.when(job)}")
-    with buttons, st.container(horizontal=True, horizontal_alignment="right"):
-        _buttons(job)
-    if job.status == "running":
-        st.progress(words.share(job), words.progress(job))
-    elif job.status == "queued":
-        st.caption(
-            words.progress(job, _names(job)) or "In the queue: it starts when a worker is free."
-        )
-    if job.error:
-        st.error(job.error, icon=":material/error:")
-    if job.pipeline_id:
-        job_rows.pipeline(service.jobs(pipeline=job.pipeline_id), job.id)
-    if job.ended and not was_ended:
-        st.rerun()  # the whole page, so that result and log are drawn as they are at the end
-
-
-def _buttons(job: Job) -> None:
-    service = access.client()
-    if job.status == "succeeded" and job.output_id and (page := _PAGES.get(job.kind)):
-        st.page_link(page[0], label=page[1], query_params={page[2]: job.output_id})
-    if not job.ended and not job.cancel_requested:
-        _act("Cancel", ":material/cancel:", lambda: service.cancel(job.id))
-    if job.status in ("failed", "cancelled"):
-        _act("Try again", ":material/replay:", lambda: service.retry(job.id))
-
-
-_PAGES = {
-    "ingest": ("app_pages/datasets.py", "Open the dataset", "dataset"),
-    "global_model": ("app_pages/models.py", "Open the model", "model"),
-    "local_model": ("app_pages/models.py", "Open the model", "model"),
-    "policy": ("app_pages/models.py", "Open the policy", "model"),
-    "rollout": ("app_pages/rollouts.py", "Watch the rollouts", "rollout"),
-}
-
-
-def _act(label: str, icon: str, action: Callable[[], Any]) -> None:
-    if st.button(label, icon=icon, key=label):
-        try:
-            action()
-        except ServiceError as error:
-            st.error(str(error), icon=":material/error:")
-            return
-        st.rerun()
-
-
-def _names(job: Job) -> dict[str, str]:
-    if not job.waiting_for or not job.pipeline_id:
-        return {}
-    return {j.id: j.name for j in access.client().jobs(pipeline=job.pipeline_id)}
-
-
-def _curves(job_id: str) -> None:
-    curves = st.session_state.get("curves")
-    if not isinstance(curves, Curves) or curves.job_id != job_id:
-        # Only the run that is looked at is kept, so that memory does not grow with every page.
-        curves = st.session_state["curves"] = Curves(job_id)
-    curves.read(access.client())
-    if not curves.series:
-        return
-    figures = _figures(curves)
-    st.subheader("Curves", anchor=False)
-    names = sorted(curves.series, key=lambda name: ("loss" not in name, name))
-    shown = names
-    if len(names) > MOST_CURVES:
-        shown = st.multiselect("Metrics", names, default=names[:MOST_CURVES], key="metrics")
-    columns = st.columns(2)
-    for n, name in enumerate(shown):
-        columns[n % 2].plotly_chart(
-            figures[name], key=f"curve-{name}", config={"displaylogo": False}
-        )
-
-
-def _figures(curves: Curves) -> dict[str, Any]:
-    """Drawn anew when there is something new: a figure costs more than asking for news."""
-    state = (curves.job_id, curves.lines, curves.newest)
-    known: Any
-    figures: dict[str, Any]
-    known, figures = st.session_state.get("figures", (None, {}))
-    if known != state:
-        figures = {name: charts.curve(name, series) for name, series in curves.series.items()}
-        st.session_state["figures"] = (state, figures)
-    return figures
-
-
-def _result(job: Job) -> None:
-    if job.result:
-        results.draw(job.result)
-    else:
-        st.caption("There is none until the job has succeeded.")
-
-
-def _spec(job: Job) -> None:
-    st.json(job.spec)
-    st.caption(f"Job {job.id} · makes {job.output_id} · attempt {job.attempt}")
-
-
-def _log(job_id: str) -> None:
-    text = access.client().log(job_id, tail=200)
-    if not text:
-        st.caption("Nothing was written yet.")
-        return
-    st.code(text, language=None, height=420)
-
-
-chosen = st.query_params.get("job")
-if chosen:
-    draw_one(chosen)
-else:
-    st.title("Jobs", anchor=False)
-    draw_all()
+st.title("Jobs", anchor=False)
+draw()

@@ -66,8 +66,8 @@ def _head(model: Model) -> None:
 
 def _training(model: Model) -> None:
     results.draw(model.result or {})
-    query = {"job": model.job_id}
-    st.page_link(job_rows.JOBS_PAGE, label="Curves and log of its job", query_params=query)
+    query = {"id": model.job_id}
+    st.page_link(job_rows.JOB_PAGE, label="Curves and log of its job", query_params=query)
 
 
 def _config(model: Model) -> None:

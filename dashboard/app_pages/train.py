@@ -112,9 +112,7 @@ def _one(specs: dict[str, Any], known: choices.Artifacts) -> None:
             disabled=bool(missing),
             key="one_start",
         )
-    other = {name: text for name, text in wrong.items() if name not in typed}
-    for name_of_field, text in other.items():
-        st.error(f"{words.sentence(name_of_field)}: {text}".lstrip(": "), icon=":material/error:")
+    form_widgets.draw_rest(typed, wrong)
     if sent:
         _submit(kind, found, typed, name.strip(), overrides)
 
@@ -153,7 +151,7 @@ def _key(body: dict[str, Any]) -> str:
 
 def _started(job_id: str) -> None:
     st.session_state.pop("train_nonce", None)
-    st.switch_page("app_pages/jobs.py", query_params={"job": job_id})
+    st.switch_page("app_pages/job.py", query_params={"id": job_id})
 
 
 def _likely(datasets: Mapping[str, str], tasks: tuple[str, ...]) -> int:

@@ -34,9 +34,10 @@ def draw() -> None:
         )
         with st.expander("Settings", icon=":material/tune:"):
             typed = form_widgets.draw(options, "ingest", {}, wrong)
-        if not st.form_submit_button("Make a dataset", type="primary", key="make"):
-            return
-    _submit(sent, typed_id.strip(), name.strip(), options, typed)
+        made = st.form_submit_button("Make a dataset", type="primary", key="make")
+    form_widgets.draw_rest(typed, wrong)
+    if made:
+        _submit(sent, typed_id.strip(), name.strip(), options, typed)
 
 
 def _submit(
@@ -58,11 +59,10 @@ def _submit(
         except ServiceError as error:
             if error.status == 401:
                 raise
-            st.error(str(error), icon=":material/error:")
-            wrong = dict(access.field_messages(error))
+            wrong = dict(access.field_messages(error)) or {"": str(error)}
         else:
             st.session_state.pop("ingest_wrong", None)
-            st.switch_page("app_pages/jobs.py", query_params={"job": job.id})
+            st.switch_page("app_pages/job.py", query_params={"id": job.id})
     if wrong != st.session_state.get("ingest_wrong"):
         # Drawn at the fields, so from the top.
         st.session_state["ingest_wrong"] = wrong

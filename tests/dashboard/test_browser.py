@@ -20,7 +20,7 @@ from tests.dashboard.conftest import Service, streamlit_server
 from tests.dashboard.makers import FPS, STEPS, Lab
 
 CHROMIUM = "/usr/bin/chromium"
-PATIENCE_MS = 60_000
+PATIENCE_MS = 180_000
 # Streamlit looks for its own health under a page's path before it looks under the root.
 EXPECTED = "/_stcore/"
 

@@ -119,7 +119,7 @@ def test_failed_job_shows_its_error_and_can_be_tried_again(
     app: AppTest, lab: Lab, service: Service
 ) -> None:
     job = makers.failed(service.store, lab.dataset, "broken")
-    opened(app, "jobs", job=job.id)
+    opened(app, "job", id=job.id)
     assert [t.value for t in app.title] == ["broken"]
     assert "Out of memory" in app.error[0].value
     app.button(key="Try again").click().run()
@@ -129,7 +129,7 @@ def test_failed_job_shows_its_error_and_can_be_tried_again(
 
 def test_queued_job_is_cancelled_by_its_button(app: AppTest, lab: Lab, service: Service) -> None:
     job = service.store.submit(makers.LocalModelSpec(dataset=lab.dataset), "unwanted")
-    opened(app, "jobs", job=job.id).button(key="Cancel").click().run()
+    opened(app, "job", id=job.id).button(key="Cancel").click().run()
     assert service.store.get(job.id).state is JobState.CANCELLED
 
 
@@ -142,7 +142,7 @@ def test_jobs_are_filtered_by_state_and_kind(app: AppTest, lab: Lab) -> None:
 
 
 def test_unknown_job_is_told_in_words(app: AppTest) -> None:
-    opened(app, "jobs", job="job_ffffffffffffffff")
+    opened(app, "job", id="job_ffffffffffffffff")
     assert "No such job" in app.error[0].value
 
 
@@ -151,7 +151,7 @@ def test_running_job_shows_curves_log_and_spec(
 ) -> None:
     job, folder = makers.training(client, service.store, service.artifacts, lab.dataset, seed=2)
     makers.write_metrics(folder, 0, 50)
-    opened(app, "jobs", job=job.id)
+    opened(app, "job", id=job.id)
     assert len(app.get("plotly_chart")) == 2
     app.session_state["job_tabs"] = "Log"
     assert "training" in app.run().code[0].value
