@@ -13,6 +13,10 @@ from core.jobs.store import Store
 from core.jobs.tables import metadata
 from tests import postgres
 
+# A busy machine is slow, not wrong.
+settings.register_profile("foglab", deadline=None)
+settings.load_profile("foglab")
+
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
