@@ -53,7 +53,9 @@ def local_spec(**changes: object) -> LocalModelSpec:
 def policy_spec(**changes: object) -> PolicySpec:
     ids = {"dataset": "ds_00000000", "global_model": "gm_00000000", "local_model": "lm_00000000"}
     small = {"steps": 4, "environments": 6, "horizon": 4, "max_age": 8, "save_every": 2}
-    return PolicySpec.model_validate(ids | small | {"replay_segments": 12, "critic_weight": 0.5} | changes)
+    return PolicySpec.model_validate(
+        ids | small | {"replay_segments": 12, "critic_weight": 0.5} | changes
+    )
 
 
 class Listener(NullRecorder):
