@@ -77,11 +77,18 @@ def fidelity(imagined: Sequence[float], static: Sequence[float], height: int = 2
     return figure
 
 
-def shares(
-    title: str, rows: Mapping[str, tuple[float, tuple[float, float] | None]], height: int = 220
+def bars(
+    title: str,
+    rows: Mapping[str, tuple[float, tuple[float, float] | None]],
+    *,
+    percent: bool = False,
+    height: int = 200,
 ) -> go.Figure:
     """Horizontal bars with 95 % intervals, first row on top."""
     figure = _figure(title, height)
+    figure.update_layout(bargap=0.35)
+    if percent:
+        figure.update_xaxes(tickformat=".0%", range=[0, 1.02])
     names = list(rows)[::-1]
     values = [rows[n][0] for n in names]
     bounds = [rows[n][1] or (rows[n][0], rows[n][0]) for n in names]

@@ -18,12 +18,17 @@ def badge(job: Job) -> None:
     st.badge(status, color=words.COLORS.get(status, "gray"))
 
 
-def rows(jobs: Sequence[Job]) -> None:
-    """One row a job: its name leads to its page."""
-    names = {job.id: job.name for job in jobs}
+def rows(jobs: Sequence[Job], key: str) -> None:
+    """One row a job, those of a pipeline in its order; the name leads to the job's page."""
+    names = {job.id: words.kind(job.kind).lower() for job in jobs}
+    groups: dict[str, list[Job]] = {}
     for job in jobs:
-        with st.container(border=True, key=f"row-{job.id}"):
-            _row(job, names)
+        groups.setdefault(job.pipeline_id or job.id, []).append(job)
+    with st.container(gap="xsmall", key=key):
+        for group in groups.values():
+            for job in sorted(group, key=_stage):
+                with st.container(border=True, key=f"{key}-{job.id}"):
+                    _row(job, names)
 
 
 def _row(job: Job, names: Mapping[str, str]) -> None:
@@ -34,7 +39,7 @@ def _row(job: Job, names: Mapping[str, str]) -> None:
         badge(job)
     with doing:
         if job.error:
-            st.caption(f":red[{escaped(_first_line(job.error))}]")
+            st.markdown(f":small[:red[{escaped(_first_line(job.error))}]]")
         elif job.status == "running":
             st.progress(words.share(job), words.progress(job, names))
         elif not job.ended:
@@ -46,16 +51,16 @@ def when(job: Job) -> str:
     spent = f"{duration(job.seconds)}" if job.seconds is not None else ""
     if job.ended and job.finished_at is not None:
         return f"{words.ago(job.finished_at)}" + (f", took {spent}" if spent else "")
-    return f"for {spent}" if spent else f"since {words.ago(job.created_at)}"
+    return f"for {spent}" if spent else f"queued {words.ago(job.created_at)}"
 
 
 def pipeline(jobs: Sequence[Job], current: str | None = None) -> None:
     """The stages of a pipeline in order, each a link to its job."""
-    stages = sorted(jobs, key=lambda job: _ORDER.get(job.kind, len(_ORDER)))
+    stages = sorted(jobs, key=_stage)
     for job, column in zip(stages, st.columns(len(stages), gap="small"), strict=True):
         with column, st.container(border=True, height="stretch", key=f"stage-{job.id}"):
-            mark = " ◂" if job.id == current else ""
-            label = f"**{words.kind(job.kind)}**{mark}"
+            name = f"**{words.kind(job.kind)}**"
+            label = f":primary[{name}]" if job.id == current else name
             st.page_link(JOB_PAGE, label=label, query_params={"id": job.id})
             badge(job)
             if job.status == "running":
@@ -68,6 +73,10 @@ def pipeline(jobs: Sequence[Job], current: str | None = None) -> None:
 def line_name(stages: Sequence[Job]) -> str:
     """What the jobs of a pipeline are named after."""
     return min((job.name for job in stages), key=len).split(": ")[0]
+
+
+def _stage(job: Job) -> int:
+    return _ORDER.get(job.kind, len(_ORDER))
 
 
 _ORDER = {kind: n for n, kind in enumerate(words.KINDS)}

@@ -92,7 +92,7 @@ def rollout_scene(rollout_id: str, item: RolloutItem, fps: float, urls: Mapping[
         if item.static_psnr:
             lines.append(Line("still picture", item.static_psnr, dashed=True))
         panels.append(Panel("Likeness of the frames (PSNR, more is better)", lines, 1, "dB"))
-    rewards = {"real": item.reward_real, "imagined": item.reward_imagined}
+    rewards = {"imagined": item.reward_imagined, "real": item.reward_real}
     if any(rewards.values()):
         lines = [Line(name, values) for name, values in rewards.items() if values]
         panels.append(Panel("Reward", lines, 1))

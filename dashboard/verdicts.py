@@ -46,13 +46,13 @@ def _imagination(result: Mapping[str, Any]) -> Verdict | None:
     if not gains:
         return None
     told = ", ".join(f"{gain:+.1f} dB after {n}" for n, gain in gains.items())
-    said = f"against a still picture, by imagined step: {told}."
+    said = f"{told} imagined steps, compared with a still picture."
     if min(gains.values()) >= NEEDED_DB:
-        return Verdict("good", f"The global model foresees held-out episodes well, {said}")
+        return Verdict("good", f"The global model foresees held-out episodes well: {said}")
     if min(gains.values()) > 0:
-        return Verdict("fair", f"The global model foresees something, but not much, {said}")
+        return Verdict("fair", f"The global model foresees something, but not much: {said}")
     return Verdict(
-        "poor", f"The global model is no better than a still picture at some step, {said}"
+        "poor", f"The global model is no better than a still picture at some step: {said}"
     )
 
 

@@ -60,6 +60,7 @@ def kind(name: str) -> str:
 def sentence(identifier: str) -> str:
     """`learning_rate` as `Learning rate`."""
     text = identifier.replace("_", " ").strip()
+    text = f"number of {text[4:]}" if text.startswith("num ") else text
     return text[:1].upper() + text[1:]
 
 

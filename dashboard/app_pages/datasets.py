@@ -107,7 +107,12 @@ def _table(findings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _statistics(dataset: Dataset, episodes: Sequence[Episode]) -> None:
     by_split = {s: [e.length for e in episodes if e.split == s] for s in ("train", "validation")}
-    st.plotly_chart(charts.lengths(by_split["train"], by_split["validation"]), key="lengths")
+    told = ", ".join(f"{len(lengths)} for {split}" for split, lengths in by_split.items())
+    if len({e.length for e in episodes}) == 1:
+        st.markdown(f"Every episode has **{episodes[0].length} frames**; {told}.")
+    else:
+        st.markdown(f"**{len(episodes)} episodes**; {told}.")
+        st.plotly_chart(charts.lengths(by_split["train"], by_split["validation"]), key="lengths")
     sample = _sample(dataset.id)
     st.caption(f"Histograms of {min(SAMPLED, len(episodes))} episodes spread over the dataset.")
     columns = st.columns(3)

@@ -22,11 +22,11 @@ def draw() -> None:
     if failed:
         st.subheader("Failed", anchor=False)
         st.caption("Open a job to read its log, and to try it again.")
-        job_rows.rows(failed[:5])
+        job_rows.rows(failed[:5], "failed")
     made = [job for job in jobs if job.status == "succeeded"][:6]
     if made:
         st.subheader("Done", anchor=False)
-        job_rows.rows(made)
+        job_rows.rows(made, "made")
 
 
 def _now(active: list[Job]) -> None:
@@ -38,7 +38,7 @@ def _now(active: list[Job]) -> None:
         job_rows.pipeline(stages)
     shown = set(lines[:MOST_LINES])
     others = [job for job in active if job.pipeline_id not in shown]
-    job_rows.rows(sorted(others, key=lambda job: job.status != "running")[:12])
+    job_rows.rows(sorted(others, key=lambda job: job.status != "running")[:12], "now")
 
 
 def _answered(failed: Job, jobs: list[Job]) -> bool:

@@ -35,7 +35,7 @@ def _list(status: str | None, kind: str | None) -> None:
         st.info("Nothing was queued yet.", icon=":material/list_alt:")
         st.page_link("app_pages/train.py", label="Train something", icon=":material/rocket_launch:")
         return
-    job_rows.rows(jobs)
+    job_rows.rows(jobs, "jobs")
     if len(jobs) == MOST:
         st.caption(f"The {MOST} newest are shown; `foglab jobs --limit 500` lists more.")
 

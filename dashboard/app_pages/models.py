@@ -55,7 +55,7 @@ def draw() -> None:
 def _head(model: Model) -> None:
     left, right = st.columns([3, 1], vertical_alignment="center")
     left.caption(f"{words.kind(model.kind)} {model.id}, made {words.ago(model.created_at)}")
-    with right:
+    with right, st.container(horizontal=True, horizontal_alignment="right"):
         st.link_button(
             "Download",
             access.client().link(model.download_url or ""),
@@ -107,7 +107,8 @@ def _figures(result: dict[str, Any]) -> None:
             if result.get(f"{name}_{what}") is not None
         }
         if rows:
-            figure = charts.shares(f"{title} in the true simulator, 95 % intervals", rows)
+            title = f"{title} in the true simulator, 95 % intervals"
+            figure = charts.bars(title, rows, percent=what == "success")
             right.plotly_chart(figure, key=f"shares-{what}")
 
 
@@ -126,7 +127,8 @@ def mermaid(items: Sequence[dict[str, Any]], current: str) -> str:
     lines = ["graph LR"]
     for item in items:
         name = "".join(c for c in str(item["name"]) if c.isalnum() or c in " -_.")
-        lines.append(f'{item["id"]}["{words.kind(item["kind"])}: {name}<br/>{item["id"]}"]')
+        kind = "Dataset" if item["kind"] == "ingest" else words.kind(item["kind"])
+        lines.append(f'{item["id"]}["{kind}<br/>{name}<br/>{item["id"][:11]}…"]')
         for source in item["made_from"]:
             if source.startswith("up_"):
                 lines.append(f'{source}["Upload<br/>{source[:11]}…"]')

@@ -72,7 +72,7 @@ def test_long_curve_is_drawn_smooth_over_raw() -> None:
 
 
 def test_interval_bars_reach_from_bound_to_bound() -> None:
-    figure = charts.shares("Success", {"ours": (0.4, (0.3, 0.55)), "random": (0.02, None)})
+    figure = charts.bars("Success", {"ours": (0.4, (0.3, 0.55)), "random": (0.02, None)})
     (bars,) = figure.data
     assert list(bars.y) == ["random", "ours"]
     assert bars.error_x.array[1] == pytest.approx(0.15)

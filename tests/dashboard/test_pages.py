@@ -97,7 +97,8 @@ def test_dataset_statistics_show_histograms(app: AppTest, lab: Lab) -> None:
     app.session_state["dataset_tabs"] = "Statistics"
     app.run()
     assert not app.exception
-    assert len(app.get("plotly_chart")) == 1 + 2 + 1 + 4  # lengths, actions, reward, state
+    assert "Every episode has **81 frames**" in texts(app)
+    assert len(app.get("plotly_chart")) == 2 + 1 + 4  # actions, reward, state
 
 
 def test_models_page_gives_verdicts_lineage_and_download(app: AppTest, lab: Lab) -> None:
