@@ -39,3 +39,23 @@ class NullRecorder:
 
     def rewind(self, step: int) -> None:
         pass
+
+
+class After:
+    """The recorder of a run's second part: its steps count on from the first part's `steps`."""
+
+    def __init__(self, recorder: Recorder, steps: int) -> None:
+        self._recorder = recorder
+        self._steps = steps
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        self._recorder.scalars(self._steps + step, values)
+
+    def progress(self, done: int, total: int, message: str = "") -> None:
+        self._recorder.progress(done, total, message)
+
+    def raise_if_cancelled(self) -> None:
+        self._recorder.raise_if_cancelled()
+
+    def rewind(self, step: int) -> None:
+        self._recorder.rewind(self._steps + step)

@@ -7,7 +7,7 @@ from core.data.windows import Windows
 from core.evaluation.fidelity import fidelity
 from core.global_model.model import GlobalConfig, GlobalModel
 from core.jobs.spec import GlobalModelSpec
-from core.recorder import Recorder
+from core.recorder import After, Recorder
 from core.stages.setup import device, open_dataset, seed_everything
 from core.training.global_model import train_denoiser, train_reward
 
@@ -28,7 +28,7 @@ def run(spec: GlobalModelSpec, paths: StagePaths, recorder: Recorder) -> dict[st
     )
     model = GlobalModel(config).to(device())
     train_denoiser(spec, model, dataset, recorder, paths.checkpoints / "denoiser")
-    train_reward(spec, model, dataset, recorder, paths.checkpoints / "reward")
+    train_reward(spec, model, dataset, After(recorder, spec.steps), paths.checkpoints / "reward")
     model.eval().save(paths.out)
     longest = max(e.length for e in dataset.validation)
     horizon = min(10, longest - spec.context)

@@ -16,7 +16,8 @@ def resumable_steps(
     Restores `parts` first, saves them every `save_every` steps, at the end, and when cancelled.
     """
     start = restore(folder, parts)
-    recorder.rewind(start)
+    if start < total:  # a finished loop leaves the metrics of what came after it alone
+        recorder.rewind(start)
     for step in range(start, total):
         try:
             recorder.raise_if_cancelled()

@@ -11,7 +11,7 @@ from core.data.dataset import Dataset
 from core.global_model.model import GlobalConfig, GlobalModel
 from core.local_model.model import LocalConfig, LocalModel
 from core.policy.actor_critic import Actor, ActorConfig
-from core.recorder import Cancelled
+from core.recorder import After, Cancelled
 from core.training.descent import NonFiniteGradient, descend
 from core.training.global_model import train_denoiser, train_reward
 from core.training.local_model import train_local_model
@@ -72,6 +72,26 @@ LOOPS: dict[str, tuple[Train, int]] = {
 
 def weights(module: nn.Module) -> dict[str, torch.Tensor]:
     return {k: v.clone() for k, v in module.state_dict().items()}
+
+
+def test_reward_curve_follows_the_denoisers_even_when_resumed(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    spec, listener = global_spec(), Listener(stop_after=15)
+
+    def both() -> None:
+        model = global_model()
+        train_denoiser(spec, model, dataset, listener, tmp_path / "denoiser")
+        train_reward(spec, model, dataset, After(listener, spec.steps), tmp_path / "reward")
+
+    with pytest.raises(Cancelled):
+        both()
+    listener.stop_after = None
+    both()
+    assert [step for step, _ in listener.values] == list(range(1, 19))
+    assert ["global/reward_loss" in values for _, values in listener.values] == [False] * 12 + [
+        True
+    ] * 6
 
 
 @pytest.mark.parametrize("name", LOOPS)
