@@ -57,14 +57,19 @@ def thinned(series: Series, most: int = 800) -> Series:
 
 
 def smoothed(values: list[float | None], span: int) -> list[float | None]:
-    """Exponential mean over about `span` points, corrected for its start; gaps stay gaps."""
-    keep = 1 - 2 / (span + 1)
-    total = weight = 0.0
-    out: list[float | None] = []
+    """Mean over up to `span` points around each; gaps stay gaps.
+
+    The window is as wide on either side and closes towards the ends, so that a straight line stays
+    what it is and the newest point is the one measured.
+    """
+    sums, counts = [0.0], [0]
     for value in values:
-        if value is None:
-            out.append(None)
-            continue
-        total, weight = keep * total + value, keep * weight + 1
-        out.append(total / weight)
+        sums.append(sums[-1] + (value or 0.0))
+        counts.append(counts[-1] + (value is not None))
+    out: list[float | None] = []
+    for i, value in enumerate(values):
+        reach = min(span // 2, i, len(values) - 1 - i)
+        low, high = i - reach, i + reach + 1
+        known = counts[high] - counts[low]
+        out.append(None if value is None else (sums[high] - sums[low]) / known)
     return out

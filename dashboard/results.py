@@ -1,5 +1,6 @@
 """Results of jobs as tables: figures with their intervals, lists left to the charts."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,8 @@ import streamlit as st
 from dashboard import words
 
 INTERVAL = "_interval"
+_PSNR = re.compile(r"(static_)?psnr_(\d+)")
+_OVER_STEPS = re.compile(r"(gradient_\w+?)_(\d+)")
 
 
 def table(result: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -22,12 +25,22 @@ def table(result: Mapping[str, Any]) -> list[dict[str, str]]:
         elif not name.endswith(INTERVAL) and not isinstance(value, list):
             rows.append(
                 {
-                    "Figure": words.sentence(name),
+                    "Figure": label(name),
                     "Value": words.number(value),
                     "95 % interval": interval(result.get(name + INTERVAL)),
                 }
             )
     return rows
+
+
+def label(name: str) -> str:
+    """A figure's name as people read it."""
+    if found := _PSNR.fullmatch(name):
+        of = "still picture" if found[1] else "imagined"
+        return f"PSNR at step {found[2]}, {of} (dB)"
+    if found := _OVER_STEPS.fullmatch(name):
+        return f"{words.sentence(found[1])} over {found[2]} steps"
+    return words.sentence(name).replace("psnr", "PSNR")
 
 
 def interval(bounds: Any) -> str:

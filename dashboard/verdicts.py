@@ -8,6 +8,8 @@ from core.jobs.replies import RolloutItem
 Tone = Literal["good", "fair", "poor"]
 NEEDED_DB = 5.0
 """What imagination must be better than a still picture to be worth training in."""
+NEEDED_STEPS = 10
+"""For how many imagined steps it must be."""
 NEEDED_COSINE = 0.5
 
 
@@ -43,11 +45,11 @@ def _imagination(result: Mapping[str, Any]) -> Verdict | None:
     steps = sorted(int(k[5:]) for k in result if k.startswith("psnr_") and k[5:].isdigit())
     both = {n: (_number(result, f"psnr_{n}"), _number(result, f"static_psnr_{n}")) for n in steps}
     gains = {n: a - b for n, (a, b) in both.items() if a is not None and b is not None}
-    if not gains:
+    if not any(n <= NEEDED_STEPS for n in gains):
         return None
     told = ", ".join(f"{gain:+.1f} dB after {n}" for n, gain in gains.items())
     said = f"{told} imagined steps, compared with a still picture."
-    if min(gains.values()) >= NEEDED_DB:
+    if min(gain for n, gain in gains.items() if n <= NEEDED_STEPS) >= NEEDED_DB:
         return Verdict("good", f"The global model foresees held-out episodes well: {said}")
     if min(gains.values()) > 0:
         return Verdict("fair", f"The global model foresees something, but not much: {said}")

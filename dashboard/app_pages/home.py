@@ -18,27 +18,28 @@ def draw() -> None:
     _next_step(jobs, active)
     if active:
         st.subheader("Now", anchor=False)
-        _now(active)
+        _jobs(active, "now")
     if failed:
         st.subheader("Failed", anchor=False)
         st.caption("Open a job to read its log, and to try it again.")
         job_rows.rows(failed[:5], "failed")
-    made = [job for job in jobs if job.status == "succeeded"][:6]
+    running = {job.pipeline_id for job in active if job.pipeline_id}
+    done = [job for job in jobs if job.status == "succeeded"]
+    made = [job for job in done if job.pipeline_id not in running][:8]
     if made:
         st.subheader("Done", anchor=False)
-        job_rows.rows(made, "made")
+        _jobs(made, "made")
 
 
-def _now(active: list[Job]) -> None:
+def _jobs(jobs: list[Job], key: str) -> None:
     """Lines as chains of their stages, other jobs as rows."""
-    lines = list(dict.fromkeys(job.pipeline_id for job in active if job.pipeline_id))
-    for line in lines[:MOST_LINES]:
+    lines = list(dict.fromkeys(job.pipeline_id for job in jobs if job.pipeline_id))[:MOST_LINES]
+    for line in lines:
         stages = access.client().jobs(pipeline=line)
         st.markdown(f"**{job_rows.escaped(job_rows.line_name(stages))}**")
         job_rows.pipeline(stages)
-    shown = set(lines[:MOST_LINES])
-    others = [job for job in active if job.pipeline_id not in shown]
-    job_rows.rows(sorted(others, key=lambda job: job.status != "running")[:12], "now")
+    others = [job for job in jobs if job.pipeline_id not in lines]
+    job_rows.rows(sorted(others, key=lambda job: job.status != "running")[:12], key)
 
 
 def _answered(failed: Job, jobs: list[Job]) -> bool:

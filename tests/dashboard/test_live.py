@@ -60,8 +60,13 @@ def test_smooth_curve_stays_within_the_raw_one(values: list[float | None], span:
     for raw, smooth in zip(values, smoothed(values, span), strict=True):
         assert (raw is None) == (smooth is None)
         if smooth is not None:
-            slack = 1e-6 * (1 + max(abs(v) for v in known))
+            slack = 1e-6 * (1 + sum(abs(v) for v in known))
             assert min(known) - slack <= smooth <= max(known) + slack
+
+
+def test_smoothing_leaves_a_straight_line_alone() -> None:
+    line: list[float | None] = [2.0 * n for n in range(100)]
+    assert smoothed(line, 10) == pytest.approx(line)
 
 
 def test_long_curve_is_drawn_smooth_over_raw() -> None:

@@ -67,8 +67,9 @@ def test_numbers_have_as_many_digits_as_help() -> None:
 def test_results_table_pairs_figures_with_their_intervals() -> None:
     rows = {row["Figure"]: row for row in results.table(figures())}
     assert rows["Real success"]["95 % interval"] == "0.35 to 0.47"
-    assert rows["Psnr 10"]["95 % interval"] == ""
-    assert "Psnr" not in rows
+    assert rows["PSNR at step 10, imagined (dB)"]["95 % interval"] == ""
+    assert rows["PSNR at step 1, still picture (dB)"]["Value"] == "26"
+    assert results.label("gradient_cosine_3") == "Gradient cosine over 3 steps"
     assert not any("interval" in name for name in rows)
     (nested,) = results.table({"dataset": {"episodes": 4}})
     assert nested["Figure"] == "Dataset: episodes"
@@ -88,6 +89,8 @@ def test_verdict_on_imagination_compares_with_a_still_picture() -> None:
     assert "+" in verdicts.verdicts(figures())[0].text
     poor = {"psnr_1": 20.0, "static_psnr_1": 24.0}
     assert verdicts.verdicts(poor)[0].tone == "poor"
+    far = figures() | {"psnr_20": 24.0, "static_psnr_20": 20.0}
+    assert verdicts.verdicts(far)[0].tone == "good", "20 steps are more than training needs"
     fair = {"psnr_1": 26.0, "static_psnr_1": 24.0, "gradient_cosine": 0.2}
     assert [v.tone for v in verdicts.verdicts(fair)] == ["fair", "fair"]
     assert verdicts.verdicts({"psnr_1": None}) == []
