@@ -49,7 +49,7 @@ ARG PIP_EXTRA_INDEX_URL=
 RUN --mount=type=bind,from=packages,target=/packages --mount=type=cache,target=/root/.cache/pip \
     mkdir /wheels \
  && for wheel in /packages/wheels/*.whl; do \
-      case "$TORCH:$wheel" in cuda:*+cpu*) ;; *) ln -s "$wheel" /wheels/ ;; esac; \
+      case "$TORCH:$wheel" in cuda:*+cpu* | *'*.whl') ;; *) ln -s "$wheel" /wheels/ ;; esac; \
     done \
  && pip --python /venv/bin/python install --only-binary=:all: --find-links /wheels \
       -c /packages/requirements.lock -r /packages/requirements/worker.txt
