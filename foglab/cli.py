@@ -76,7 +76,7 @@ def demo(
     options = showing.Options(
         place(context).root, preset, task, episodes, seed, keep, port, dashboard
     )
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
     try:
         showing.run(options, out)
     except (showing.DemoFailed, child.StartError) as error:

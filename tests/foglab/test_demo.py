@@ -126,7 +126,7 @@ def test_second_run_goes_on_and_stays_up_until_it_is_interrupted(
         assert len(list((home / "runs").iterdir())) == 6
         assert state(home)
         demo.send_signal(signal.SIGTERM)
-        rest, err = demo.communicate(timeout=60)
+        rest, err = demo.communicate(timeout=150)
     assert first.returncode == -signal.SIGKILL
     assert rest == ""
     assert demo.returncode == 0, err

@@ -150,7 +150,8 @@ def test_broker_that_cannot_read_its_data_starts_empty(tmp_path: Path) -> None:
         supervisor = Supervisor([program], lambda _: None)
         supervisor.start()
         try:
-            wait_until(lambda: "ready to accept connections" in (tmp_path / "log").read_text())
+            log = tmp_path / "log"
+            wait_until(lambda: log.exists() and "ready to accept" in log.read_text())
         finally:
             supervisor.stop()
     assert program.quick_deaths >= 3
