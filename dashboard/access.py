@@ -46,6 +46,11 @@ def _client(url: str, token: str) -> ServiceClient:
     return ServiceClient(url, token, timeout=15, patience=2, public_url=public)
 
 
+def signed_in() -> bool:
+    """Whether there is a token that the service has accepted."""
+    return _TOKEN in st.session_state
+
+
 def require_sign_in() -> None:
     """Return for a signed-in user; draw the sign-in page and stop for anyone else.
 
@@ -54,7 +59,7 @@ def require_sign_in() -> None:
     given = st.query_params.pop("token", None)
     if given and _sign_in(given):
         st.rerun()
-    if _TOKEN not in st.session_state:
+    if not signed_in():
         _sign_in_page()
         st.stop()
     _KEEPER(data={"token": token()}, key="token_keeper", height=1)

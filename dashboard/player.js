@@ -16,7 +16,7 @@ const players = new WeakMap();
 export default function ({ parentElement, data }) {
   const root = parentElement.querySelector(".player");
   let player = players.get(root);
-  if (!player || player.data.id !== data.id) {
+  if (!player || player.data.id !== data.id || player.failed) {
     player?.close();
     player = new Player(root, data);
     players.set(root, player);
@@ -72,6 +72,10 @@ class Player {
   close() {
     this.pause();
     this.root.removeEventListener("keydown", this.onKey);
+    for (const video of this.videos) {
+      video.removeAttribute("src"); // frees what was decoded
+      video.load();
+    }
   }
 
   // --- Parts
@@ -181,6 +185,8 @@ class Player {
   }
 
   problem(label, video) {
+    if (!video.hasAttribute("src")) return;
+    this.failed = true; // the next redraw of the page brings a fresh address
     const told = `The video “${label}” could not be loaded (${video.error?.message || "no reason given"}). Reload the page for a fresh address.`;
     this.told.textContent = "";
     this.root.append(element("div", { class: "problem", role: "alert" }, told));

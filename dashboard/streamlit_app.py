@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.access import problems_shown, require_sign_in
+from dashboard.access import problems_shown, require_sign_in, signed_in
 from dashboard.words import HIDDEN, PAGES
 
 ICON = Path(__file__).with_name("icon.png")
@@ -32,7 +32,7 @@ pages = [
     for name, (title, icon) in (PAGES | HIDDEN).items()
 ]
 st.html(STYLE)
-page = st.navigation(pages, position="top")
+page = st.navigation(pages, position="top" if signed_in() else "hidden")
 st.set_page_config(page_title=f"{page.title} · foglab")
 require_sign_in()
 with problems_shown():

@@ -52,8 +52,9 @@ def _figures(dataset: Dataset) -> None:
         "State": f"{state[1]} values" if state else "none",
         "Reward": "yes" if "reward" in shapes else "none",
     }
-    for column, (name, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
-        column.metric(name, value)
+    with st.container(horizontal=True, gap="large"):
+        for name, value in figures.items():
+            st.metric(name, value, width="content")
 
 
 def _browser(dataset: Dataset, episodes: Sequence[Episode]) -> None:

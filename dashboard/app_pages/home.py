@@ -5,7 +5,8 @@ import streamlit as st
 from core.jobs.replies import Job
 from dashboard import access, job_rows
 
-MAKE_LOGS = "foglab make-logs push_disc logs.zip --episodes 100"
+MAKE_LOGS = """foglab make-logs push_disc logs.zip --episodes 100
+foglab upload logs.zip --name push_disc"""
 DEMO = "foglab demo"
 MOST_LINES = 3
 
