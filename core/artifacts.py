@@ -1,5 +1,6 @@
 """Names and places of everything that is stored as files under one root."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,3 +58,12 @@ def _checked(identifier: str) -> str:
     if not _ID.fullmatch(identifier):
         raise UnknownArtifact(f"{identifier!r} is not an id")
     return identifier
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

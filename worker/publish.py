@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from core.artifacts import Artifacts
+from core.artifacts import Artifacts, sync
 from core.jobs.records import ARTIFACT_TYPES, ArtifactType
 from core.jobs.spec import JobSpec, Kind, inputs
 
@@ -61,15 +61,6 @@ def publish(out: Path, final: Path, alone: Callable[[Callable[[], None]], None])
 def withdraw(final: Path, attempt: Path) -> None:
     """Take back what was moved to `final` for a job that turned out to be cancelled."""
     _discard(final, attempt / "withdrawn")
-
-
-def sync(path: Path) -> None:
-    """Flush a file or a folder to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _discard(final: Path, aside: Path) -> None:

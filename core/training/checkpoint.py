@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import torch
 from safetensors.torch import load_file, save_file
 
+from core.artifacts import sync
+
 KEEP = 2
 
 
@@ -47,10 +49,10 @@ def save_checkpoint(folder: Path, step: int, parts: Mapping[str, Stateful]) -> N
     sums = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in temporary.iterdir()}
     (temporary / "manifest.json").write_text(json.dumps(sums))
     for path in (*temporary.iterdir(), temporary):
-        _sync(path)
+        sync(path)
     shutil.rmtree(final, ignore_errors=True)
     temporary.rename(final)
-    _sync(folder)
+    sync(folder)
     for old in sorted(p for p in folder.iterdir() if p.name.isdigit())[:-KEEP]:
         shutil.rmtree(old)
     for leftover in folder.glob(".*"):
@@ -105,11 +107,3 @@ def _join(value: dict[str, Any], tensors: Mapping[str, torch.Tensor]) -> Any:
     if kind == "items":
         return [_join(v, tensors) for v in content]
     return content
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
