@@ -10,6 +10,7 @@ from core.nets import PatchEncoder
 class RewardModel(nn.Module):
     """Reward of a transition from the frame it led to and the action."""
 
+    kind = "logged"
     mean: Tensor
     std: Tensor
 

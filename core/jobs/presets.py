@@ -70,7 +70,7 @@ def pipeline(
     judged = world | {"policy": ids[Kind.POLICY]}
     fields: dict[Kind, tuple[type[Spec], dict[str, object]]] = {
         Kind.GLOBAL_MODEL: (GlobalModelSpec, dict(data)),
-        Kind.LOCAL_MODEL: (LocalModelSpec, dict(data)),
+        Kind.LOCAL_MODEL: (LocalModelSpec, data | {"global_model": ids[Kind.GLOBAL_MODEL]}),
         Kind.POLICY: (PolicySpec, dict(world)),
         Kind.EVALUATE: (EvaluateSpec, judged | {"task": task}),
         Kind.ROLLOUT: (RolloutSpec, judged | {"task": task}),

@@ -86,6 +86,11 @@ class LocalModelSpec(Spec):
 
     kind: Literal["local_model"] = "local_model"
     dataset: ArtifactId = Field(description="Dataset to learn from")
+    global_model: ArtifactId | None = Field(
+        None,
+        description="Global model whose reward model labels the real segments; needed where "
+        "rewards are not logged",
+    )
     deter: int = Field(256, ge=16, description="Width of the recurrent state")
     stoch: int = Field(32, ge=2, description="Width of the Gaussian latent")
     hidden: int = Field(256, ge=16, description="Width of prior, posterior and heads")

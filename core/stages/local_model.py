@@ -3,10 +3,12 @@
 from typing import Any
 
 from core.artifacts import StagePaths
+from core.global_model.model import GlobalModel
 from core.jobs.spec import LocalModelSpec
 from core.local_model.model import LocalConfig, LocalModel
 from core.recorder import Recorder
-from core.stages.setup import device, open_dataset, seed_everything
+from core.stages.setup import device, open_dataset, open_model, seed_everything
+from core.training.labels import labelled
 from core.training.local_model import train_local_model
 
 
@@ -14,6 +16,14 @@ def run(spec: LocalModelSpec, paths: StagePaths, recorder: Recorder) -> dict[str
     """Train and save."""
     seed_everything(spec.seed)
     dataset = open_dataset(spec, paths)
+    if spec.global_model is not None:
+        world = open_model(GlobalModel, spec.global_model, paths).to(device())
+        dataset = labelled(dataset, world)
+    elif dataset.reward is None:
+        raise ValueError(
+            f"dataset {spec.dataset} has no rewards: set global_model to the global model whose "
+            "reward model labels its frames, the one that the policy will be trained in"
+        )
     config = LocalConfig(
         image_size=dataset.meta.image_size[0],
         action_dim=dataset.meta.action_dim,

@@ -9,6 +9,7 @@ from core.local_model.model import LocalModel
 from core.policy.actor_critic import Actor, ActorConfig
 from core.recorder import Recorder
 from core.stages.setup import device, open_dataset, open_model, seed_everything
+from core.training.labels import labelled
 from core.training.policy import train_policy
 
 
@@ -20,7 +21,8 @@ def run(spec: PolicySpec, paths: StagePaths, recorder: Recorder) -> dict[str, An
     local = open_model(LocalModel, spec.local_model, paths).to(device())
     features = local.config.deter + local.config.stoch
     actor = Actor(ActorConfig(features, local.config.action_dim)).to(device())
-    train_policy(spec, actor, model, local, dataset, recorder, paths.checkpoints)
+    real = labelled(dataset, model)
+    train_policy(spec, actor, model, local, real, recorder, paths.checkpoints)
     actor.save(paths.out)
     (paths.out / "local").mkdir()
     local.save(paths.out / "local")
