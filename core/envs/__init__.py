@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
 from core.envs.policies import Policy, PushDiscExpert
 from core.envs.push_disc import PushDiscEnv
 from core.envs.push_disc_play import PushDiscPlay
 from core.envs.push_t import PushTEnv
 from core.envs.push_t_play import MAX_STEP_PX, PushTPlay
+from core.envs.push_t_play import play_start as push_t_play_start
+from core.envs.push_t_reward import PoseReward
 from core.envs.relative_action import RelativeAction
 
 
@@ -23,16 +26,18 @@ class Task:
     """Exploration that makes logs."""
     expert: Callable[[], Policy] | None
     """Reference that judges learned policies, if the task has one."""
+    play_start: Callable[[np.random.Generator], dict[str, Any] | None] = lambda rng: None
+    """`options` of the reset that an episode of play begins with."""
 
 
 def _relative_push_t(image_size: int, **options: Any) -> gym.Env[Any, Any]:
     env = PushTEnv("pixels_state", image_size=image_size, **options)
-    return RelativeAction(env, MAX_STEP_PX)
+    return RelativeAction(PoseReward(env), MAX_STEP_PX)
 
 
 TASKS = {
     "push_disc": Task(PushDiscEnv, PushDiscPlay, PushDiscExpert),
-    "push_t": Task(_relative_push_t, PushTPlay, None),
+    "push_t": Task(_relative_push_t, PushTPlay, None, push_t_play_start),
 }
 
 

@@ -43,7 +43,8 @@ def make_logs(
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         _write(archive, "meta.json", json.dumps(meta).encode())
         for n in range(episodes):
-            episode = play_episode(env, policy, np.random.default_rng([seed, n]))
+            rng = np.random.default_rng([seed, n])
+            episode = play_episode(env, policy, rng, TASKS[task].play_start(rng))
             _write(archive, f"episode_{n:05d}.npz", npz_bytes(episode))
             if progress is not None:
                 progress(n + 1, episodes)
@@ -51,9 +52,14 @@ def make_logs(
     partial.replace(out)
 
 
-def play_episode(env: Any, policy: Policy, rng: np.random.Generator) -> Episode:
-    """One whole episode of a policy, as `make_logs` stores it; all chance comes from `rng`."""
-    observation, info = env.reset(seed=int(rng.integers(2**31)))
+def play_episode(
+    env: Any, policy: Policy, rng: np.random.Generator, start: dict[str, Any] | None = None
+) -> Episode:
+    """One whole episode of a policy, as `make_logs` stores it; all chance comes from `rng`.
+
+    `start`: options of the reset.
+    """
+    observation, info = env.reset(seed=int(rng.integers(2**31)), options=start)
     policy.reset(rng)
     frames, successes = [observation], [info["is_success"]]
     actions, rewards, terminations = [], [], []

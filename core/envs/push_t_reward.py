@@ -1,0 +1,80 @@
+"""A reward for Push-T that says everywhere which way is better, for logs that policies learn from."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from core.envs.push_t import GOAL_POSE
+from core.envs.push_t_physics import AGENT_RADIUS_PX, BAR, CENTRE, STEM
+
+Array = NDArray[np.float64]
+
+CORNERS = np.array([*BAR, *STEM], np.float64)
+# Places on the T's rim that an agent can push, and the outward normals there, in the T's frame.
+_PLACES = np.array(
+    [(x, 0) for x in (-45, -15, 15, 45)]
+    + [(x, y) for x, y in ((-60, 15), (60, 15), (-46, 30), (46, 30), (0, 120))]
+    + [(x, y) for x in (-15, 15) for y in (65, 90, 112)],
+    np.float64,
+)
+_NORMALS = np.array(
+    [(0, -1)] * 4
+    + [(x, y) for x, y in ((-1, 0), (1, 0), (0, 1), (0, 1), (0, 1))]
+    + [(x, 0) for x in (-1, 1) for _ in range(3)],
+    np.float64,
+)
+_ARM_PX = 75.0
+"""Turning the T by one radian counts like moving it this far."""
+
+
+def rotation(angle: float) -> Array:
+    """(2, 2) matrix that turns column vectors by `angle` radians."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s], [s, c]])
+
+
+def corner_distance(pose: Array) -> float:
+    """Mean distance in pixels of the T's corners to where they belong; pose (3,) x, y, radians."""
+    lying = pose[:2] + CORNERS @ rotation(pose[2]).T
+    wanted = np.array(GOAL_POSE[:2]) + CORNERS @ rotation(GOAL_POSE[2]).T
+    return float(np.linalg.norm(lying - wanted, axis=-1).mean())
+
+
+def approach_distance(agent: Array, pose: Array) -> float:
+    """How far the agent is from pushing where it helps, in pixels.
+
+    The smallest over the places on the rim of the distance to stand there plus 150 pixels times
+    the usefulness that the place lacks: the work, on the way to the goal, of a unit push there.
+    """
+    turn, goal_turn = rotation(pose[2]), rotation(GOAL_POSE[2])
+    centre = pose[:2] + turn @ np.array(CENTRE)
+    shift = np.array(GOAL_POSE[:2]) + goal_turn @ np.array(CENTRE) - centre
+    wanted = (GOAL_POSE[2] - pose[2] + np.pi) % (2 * np.pi) - np.pi
+    arms, forces = (_PLACES - np.array(CENTRE)) @ turn.T, -_NORMALS @ turn.T
+    torques = (arms[:, 0] * forces[:, 1] - arms[:, 1] * forces[:, 0]) / _ARM_PX
+    work = forces @ shift + torques * wanted * _ARM_PX
+    lack = 1 - work / max(float(work.max()), 1e-6)
+    stands = centre + arms - forces * AGENT_RADIUS_PX
+    return float((np.linalg.norm(stands - agent, axis=-1) + 150 * np.minimum(lack, 2)).min())
+
+
+def pose_reward(agent: Array, pose: Array) -> float:
+    """1 - D/150 - 0.3 n A/200, n = min(1, D/40): D the corners' distance, A the approach distance.
+
+    Coverage, gym-pusht's reward, is flat wherever T and goal do not overlap; this one is not.
+    """
+    to_goal = corner_distance(pose)
+    near = min(1.0, to_goal / 40)
+    return 1 - to_goal / 150 - 0.3 * near * approach_distance(agent, pose) / 200
+
+
+class PoseReward(gym.Wrapper[Any, Any, Any, Any]):
+    """`PushTEnv` with `pose_reward` in place of coverage, which stays in `info["coverage"]`."""
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """One control step."""
+        observation, _, terminated, truncated, info = self.env.step(action)
+        reward = pose_reward(info["pos_agent"], info["block_pose"])
+        return observation, reward, terminated, truncated, info
