@@ -1,9 +1,11 @@
 """What may be asked of the service: one frozen model per job kind, unknown fields refused."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from core.jobs.rewards import RewardChoice
 
 ArtifactId = Annotated[str, Field(pattern=r"^[a-z]{2,4}_[0-9a-z]{8,32}$")]
 Name = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -52,7 +54,7 @@ class Kind(StrEnum):
     ROLLOUT = "rollout"
 
 
-class GlobalModelSpec(Spec):
+class GlobalModelSpec(RewardChoice, Spec):
     """Diffusion world model and its reward model, trained on one dataset."""
 
     kind: Literal["global_model"] = "global_model"
@@ -88,9 +90,15 @@ class LocalModelSpec(Spec):
     dataset: ArtifactId = Field(description="Dataset to learn from")
     global_model: ArtifactId | None = Field(
         None,
-        description="Global model whose reward model labels the real segments; needed where "
-        "rewards are not logged",
+        description="Global model whose reward model labels the real segments and that "
+        "distillation asks; needed where rewards are not logged",
     )
+    distillation_every: int = Field(
+        0,
+        ge=0,
+        description="Steps between steps that also learn from counterfactual pairs; 0: none",
+    )
+    distillation_pairs: int = Field(32, ge=1, description="Counterfactual pairs per such step")
     deter: int = Field(256, ge=16, description="Width of the recurrent state")
     stoch: int = Field(32, ge=2, description="Width of the Gaussian latent")
     hidden: int = Field(256, ge=16, description="Width of prior, posterior and heads")
@@ -121,6 +129,12 @@ class PolicySpec(Spec):
     actor_updates: int = Field(6, ge=1, description="Actor steps per rollout")
     critic_updates: int = Field(4, ge=1, description="Critic steps per rollout")
     local_updates: int = Field(1, ge=0, description="Steps of the local model per rollout")
+    distillation_every: int = Field(
+        0,
+        ge=0,
+        description="Rollouts between those whose states give counterfactual pairs; 0: none",
+    )
+    distillation_pairs: int = Field(32, ge=1, description="Counterfactual pairs per such rollout")
     critic_weight: float = Field(
         0.0, ge=0, le=1, description="Weight of the terminal value in the actor's objective"
     )
@@ -136,6 +150,16 @@ class PolicySpec(Spec):
     save_every: int = Field(50, ge=1, description="Steps between checkpoints")
     log_every: int = Field(1, ge=1, description="Steps between metrics")
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _segments_hold_a_pair(self) -> Self:
+        if self.distillation_every and self.horizon <= self.burn_in + 1:
+            raise ValueError(
+                f"counterfactual pairs need imagined segments longer than burn_in + 1 steps: "
+                f"raise horizon ({self.horizon}) above {self.burn_in + 1}, or set "
+                "distillation_every to 0"
+            )
+        return self
 
 
 class EvaluateSpec(Spec):

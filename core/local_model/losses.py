@@ -19,6 +19,16 @@ class Segments:
     rewards: Float[Tensor, "batch length"]
     states: Float[Tensor, "batch length state"] | None = None
 
+    def window(self, generator: torch.Generator, length: int) -> "Segments":
+        """The same `length` rows of every segment, from a random one on."""
+        places = self.actions.shape[1] - length + 1
+        if places < 1:
+            raise ValueError(f"segments of {self.actions.shape[1]} frames have no {length} rows")
+        start = int(torch.randint(places, (1,), generator=generator))
+        rows = slice(start, start + length)
+        states = None if self.states is None else self.states[:, rows]
+        return Segments(self.frames[:, rows], self.actions[:, rows], self.rewards[:, rows], states)
+
 
 @dataclass(frozen=True)
 class LossWeights:

@@ -16,6 +16,7 @@ def run(spec: LocalModelSpec, paths: StagePaths, recorder: Recorder) -> dict[str
     """Train and save."""
     seed_everything(spec.seed)
     dataset = open_dataset(spec, paths)
+    world = None
     if spec.global_model is not None:
         world = open_model(GlobalModel, spec.global_model, paths).to(device())
         dataset = labelled(dataset, world)
@@ -23,6 +24,11 @@ def run(spec: LocalModelSpec, paths: StagePaths, recorder: Recorder) -> dict[str
         raise ValueError(
             f"dataset {spec.dataset} has no rewards: set global_model to the global model whose "
             "reward model labels its frames, the one that the policy will be trained in"
+        )
+    if spec.distillation_every and world is None:
+        raise ValueError(
+            "distillation_every asks for counterfactual pairs: set global_model to the model that "
+            "is to imagine them"
         )
     config = LocalConfig(
         image_size=dataset.meta.image_size[0],
@@ -34,6 +40,6 @@ def run(spec: LocalModelSpec, paths: StagePaths, recorder: Recorder) -> dict[str
         units=spec.units,
     )
     model = LocalModel(config).to(device())
-    train_local_model(spec, model, dataset, recorder, paths.checkpoints)
+    train_local_model(spec, model, dataset, recorder, paths.checkpoints, world)
     model.eval().save(paths.out)
     return {"parameters": sum(p.numel() for p in model.parameters())}

@@ -9,20 +9,29 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from core.data.dataset import Dataset
 from core.data.windows import Windows
-from core.global_model.model import to_float
+from core.global_model.model import GlobalModel, to_float
 from core.jobs.spec import LocalModelSpec
 from core.local_model.losses import LossWeights, Segments, local_loss
 from core.local_model.model import LocalModel
+from core.policy.distillation import Distillation, distillation_loss, imagine_pairs
 from core.recorder import Recorder
 from core.training.checkpoint import GeneratorState, Stateful
 from core.training.descent import descend
 from core.training.loop import resumable_steps, warm_up_then_cosine
 
+BURN_IN = 6
+"""Real frames before the branches of a counterfactual pair part."""
+
 
 def train_local_model(
-    spec: LocalModelSpec, model: LocalModel, dataset: Dataset, recorder: Recorder, folder: Path
+    spec: LocalModelSpec,
+    model: LocalModel,
+    dataset: Dataset,
+    recorder: Recorder,
+    folder: Path,
+    teacher: GlobalModel | None = None,
 ) -> None:
-    """Fit RSSM and heads to logged segments."""
+    """Fit RSSM and heads to logged segments, and to what `teacher` says of actions not taken."""
     device = next(model.parameters()).device
     windows = Windows(dataset, "train", spec.segment, spec.seed)
     generator = torch.Generator().manual_seed(spec.seed)
@@ -30,6 +39,8 @@ def train_local_model(
     schedule = LambdaLR(optimizer, warm_up_then_cosine(spec.steps))
     fit_normalisation(model, dataset, windows)
     weights = LossWeights()
+    how = Distillation()
+    contexts = Windows(dataset, "train", BURN_IN + how.steps - 1, spec.seed + 1)
     parts: dict[str, Stateful] = {
         "model": model,
         "optimizer": optimizer,
@@ -39,6 +50,10 @@ def train_local_model(
     for step in resumable_steps(spec.steps, parts, folder, spec.save_every, recorder):
         segments = to_segments(windows.batch(step, spec.batch_size), device)
         losses = local_loss(model, segments, weights, generator)
+        if teacher is not None and spec.distillation_every and step % spec.distillation_every == 0:
+            some = to_segments(contexts.batch(step, spec.distillation_pairs), device)
+            pairs = imagine_pairs(teacher, some, how, generator)
+            losses |= distillation_loss(model, pairs, how)
         norm = descend(sum_of(losses), optimizer, max_grad_norm=100.0)
         schedule.step()
         if (step + 1) % spec.log_every == 0:

@@ -15,6 +15,7 @@ from core.jobs.spec import PolicySpec
 from core.local_model.losses import LossWeights, local_loss
 from core.local_model.model import LocalModel
 from core.policy.actor_critic import Actor, Critics, Temperature
+from core.policy.distillation import Distillation, distillation_loss, imagine_pairs
 from core.policy.losses import actor_loss, critic_loss, critic_targets, follow, path_entropy
 from core.policy.rollout import ImaginedEnvs, local_path
 from core.recorder import Recorder
@@ -71,6 +72,7 @@ def train_policy(
     starts = Starts(Windows(dataset, "train", max(spec.burn_in, context), spec.seed + 1))
     real = Windows(dataset, "train", spec.horizon + 1, spec.seed + 2)
     replay = Replay(spec.replay_segments)
+    how = Distillation()
     envs = first_environments(spec, starts, global_model, local)
     parts: dict[str, Stateful] = {
         "actor": actor,
@@ -123,6 +125,11 @@ def train_policy(
             segments = replay.sample(32, generator)
             parts_imagined = local_loss(local, segments, LossWeights(), generator)
             loss_local = sum_of(parts_real) + sum_of(parts_imagined)
+            if spec.distillation_every and i == 0 and step % spec.distillation_every == 0:
+                some = replay.sample(spec.distillation_pairs, generator)
+                some = some.window(generator, spec.burn_in + how.steps - 1)
+                pairs = imagine_pairs(global_model, some, how, generator)
+                loss_local = loss_local + sum_of(distillation_loss(local, pairs, how))
             descend(loss_local, local_adam, max_grad_norm=100.0)
 
         if (step + 1) % spec.log_every == 0:

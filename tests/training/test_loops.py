@@ -54,10 +54,18 @@ def local(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
     return model
 
 
+def distilled(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
+    model, spec = local_model(), local_spec(distillation_every=2, distillation_pairs=4)
+    train_local_model(spec, model, dataset, listener, folder, global_model().eval())
+    assert "local/distilled_difference" in listener.values[0][1]
+    return model
+
+
 def policy(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
     world, gradient = global_model().eval(), local_model()
     actor = Actor(ActorConfig(40, 1, hidden=16))
-    train_policy(policy_spec(), actor, world, gradient, dataset, listener, folder)
+    spec = policy_spec(horizon=6, max_age=12, distillation_every=2, distillation_pairs=4)
+    train_policy(spec, actor, world, gradient, dataset, listener, folder)
     return nn.ModuleList([actor, gradient])
 
 
@@ -65,6 +73,7 @@ LOOPS: dict[str, tuple[Train, int]] = {
     "denoiser": (denoiser, 7),
     "reward": (reward, 3),
     "local": (local, 7),
+    "distilled local": (distilled, 7),
     "policy": (policy, 3),
 }
 """Each loop, and after how many records to stop it: between two checkpoints."""
