@@ -4,29 +4,43 @@
         --local-model lm_… [--task push_disc] [--seeds 0 1 2] [--episodes 100]
 
 Trains one policy per seed on models that exist (those of `make demo`, say) and judges each in the
-true simulator, beside an untrained policy, random actions and the scripted expert. Resumable: run
-it again after an interruption. Writes a table to `benchmarks/results/success.json`.
+true simulator, beside an untrained policy, random actions and the scripted expert. Resumable: an
+interrupted training goes on from its checkpoint.
 """
 
 import argparse
-import hashlib
-import importlib.metadata
-import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
+from matplotlib.figure import Figure
 
-from benchmarks.sampler import cpu
+from benchmarks.harness import (
+    Row,
+    Settings,
+    Summary,
+    key_of,
+    mean,
+    measure_rows,
+    parser,
+    publish,
+    share,
+    summarise,
+    work_folder,
+)
+from benchmarks.plots import points
 from core.artifacts import Artifacts, StagePaths
-from core.evaluation.success import share_interval
 from core.jobs.spec import EvaluateSpec, PolicySpec
 from core.recorder import NullRecorder
 from core.stages import evaluate, policy
 
-RESULTS = Path(__file__).parent / "results" / "success.json"
+POLICIES = {
+    "real": "trained in imagination",
+    "untrained": "untrained",
+    "random": "random actions",
+    "scripted": "scripted expert",
+}
 
 
 class Progress(NullRecorder):
@@ -42,77 +56,94 @@ class Progress(NullRecorder):
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--home", type=Path, default=Path(".foglab"))
+    options = parser(__doc__)
     for name in ("dataset", "global-model", "local-model"):
         options.add_argument(f"--{name}", required=True)
     options.add_argument("--task", default="push_disc")
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options.add_argument("--episodes", type=int, default=100)
     chosen = options.parse_args()
-    rows = [one_seed(chosen, seed) for seed in chosen.seeds]
-    total = chosen.episodes * len(rows)
-    wins = round(sum(row["real_success"] for row in rows) * chosen.episodes)
-    table = {
+    work = work_folder(chosen.home, "success")
+    grid = [settings_of(chosen, seed) for seed in chosen.seeds]
+    rows = measure_rows(work, grid, lambda settings: one_seed(chosen.home, settings))
+    publish_rows(rows, chosen.results)
+
+
+def settings_of(chosen: argparse.Namespace, seed: int) -> Settings:
+    """What one row measures."""
+    return {
         "task": chosen.task,
-        "episodes_per_seed": chosen.episodes,
-        "success": wins / total,
-        "success_interval": share_interval(wins, total),
-        "success_by_seed": [row["real_success"] for row in rows],
-        "machine": f"{cpu()}, {torch.get_num_threads()} threads",
-        "torch": torch.__version__,
-        "diffusers": importlib.metadata.version("diffusers"),
-        "rows": rows,
+        "dataset": chosen.dataset,
+        "global_model": chosen.global_model,
+        "local_model": chosen.local_model,
+        "episodes": chosen.episodes,
+        "seed": seed,
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(table, indent=1) + "\n")
-    print(json.dumps({k: v for k, v in table.items() if k != "rows"}, indent=1))
 
 
-def one_seed(chosen: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """Train and judge one policy; what was finished before is read back."""
-    artifacts = Artifacts(chosen.home)
-    work = chosen.home / "benchmarks" / f"{chosen.local_model}-{seed}"
-    done = work / "row.json"
-    if done.exists():
-        row: dict[str, Any] = json.loads(done.read_text())
-        return row
-    name = f"pi_{hashlib.sha256(str(work).encode()).hexdigest()[:16]}"
-    out = artifacts.model(name)
-    out.mkdir(parents=True, exist_ok=True)
-    spec = PolicySpec(
-        dataset=chosen.dataset,
-        global_model=chosen.global_model,
-        local_model=chosen.local_model,
-        seed=seed,
-    )
-    print(f"seed {seed}", flush=True)
+def one_seed(home: Path, settings: Settings) -> dict[str, Any]:
+    """Train and judge one policy; a row's policy and checkpoints are named by its settings."""
+    artifacts, key = Artifacts(home), key_of(settings)
+    out = artifacts.model(f"pi_{key}")
+    shutil.rmtree(out, ignore_errors=True)  # of an interrupted attempt
+    out.mkdir(parents=True)
+    run = work_folder(home, "success") / key
+    run.mkdir(exist_ok=True)
+    named = {k: settings[k] for k in ("dataset", "global_model")}
+    spec = PolicySpec(**named, local_model=settings["local_model"], seed=settings["seed"])
     started = time.monotonic()
-    trained = policy.run(spec, StagePaths(artifacts, work / "checkpoints", out), Progress())
+    trained = policy.run(spec, StagePaths(artifacts, run / "checkpoints", out), Progress())
     seconds = time.monotonic() - started
     judged = EvaluateSpec(
-        dataset=chosen.dataset,
-        global_model=chosen.global_model,
-        policy=name,
-        task=chosen.task,
-        episodes=chosen.episodes,
-        seed=1000 + seed,
+        **named,
+        policy=out.name,
+        task=settings["task"],
+        episodes=settings["episodes"],
+        seed=1000 + settings["seed"],
     )
-    found = evaluate.run(judged, StagePaths(artifacts, work, work), NullRecorder())
-    kept = ("real", "untrained", "random", "scripted")
-    row = {
-        "seed": seed,
+    found = evaluate.run(judged, StagePaths(artifacts, run, run), NullRecorder())
+    return {
         "policy_seconds": round(seconds, 1),
         "imagined_frames": trained["imagined_frames"],
-        **{k: v for k, v in found.items() if k.split("_")[0] in kept},
-        "mean_return_standard_error": _standard_error(found["real_return_interval"]),
+        **{k: v for k, v in found.items() if k.split("_")[0] in POLICIES},
     }
-    done.write_text(json.dumps(row))
-    return row
 
 
-def _standard_error(interval: tuple[float, float]) -> float:
-    return float(np.ptp(interval) / (2 * 1.96))
+def publish_rows(rows: list[Row], results: Path) -> Path:
+    """The table of all policies; the plot of their success."""
+    summary = [one for name in POLICIES for one in summary_of(rows, name)]
+    claim = "a policy trained only in imagination succeeds in the true simulator"
+    return publish("success", claim, rows, summary, lambda figure: draw(figure, summary), results)
+
+
+def summary_of(rows: list[Row], name: str) -> Summary:
+    """One line for one kind of policy; none where the task has no such policy."""
+    if f"{name}_success" not in rows[0].values:
+        return []
+    figures = {
+        "success": share(f"{name}_success", "episodes"),
+        "ever": share(f"{name}_ever", "episodes"),
+        "return": mean(f"{name}_return"),
+    }
+    if name == "real":
+        figures["policy_seconds"] = mean("policy_seconds")
+        figures["imagined_frames"] = mean("imagined_frames")
+    lines = summarise(rows, ("task",), figures)
+    return [{"policy": POLICIES[name], **line} for line in lines]
+
+
+def draw(figure: Figure, summary: Summary) -> None:
+    """Success of each policy with its interval."""
+    axes = figure.subplots()
+    places = list(range(len(summary)))
+    shares = [100 * line["success"]["mean"] for line in summary]
+    intervals = [[100 * v for v in line["success"]["interval"]] for line in summary]
+    points(axes, places, shares, intervals)
+    axes.set_xticks(places, [line["policy"] for line in summary])
+    axes.set_xlim(-0.5, len(summary) - 0.5)
+    axes.set_ylim(-3, 103)
+    axes.set_ylabel("true success, % (95 % interval)")
+    axes.set_title(f"{summary[0]['task']}: {summary[0]['success']['n']} episodes each")
 
 
 if __name__ == "__main__":
