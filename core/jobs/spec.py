@@ -65,12 +65,12 @@ class GlobalModelSpec(RewardChoice, Spec):
     layers_per_block: int = Field(1, ge=1, le=4, description="Residual layers per level")
     steps: int = Field(1500, ge=1, description="Optimizer steps of the denoiser")
     batch_size: int = Field(64, ge=1, description="Windows per step")
-    learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate")
-    sigma_mean: float = Field(1.2, description="Mean of log sigma in training")
-    sigma_std: float = Field(1.4, gt=0, description="Standard deviation of log sigma in training")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate")
+    sigma_mean: float = Field(2.3, description="Mean of log sigma in training")
+    sigma_std: float = Field(0.5, gt=0, description="Standard deviation of log sigma in training")
     sigma_max: float = Field(10.0, gt=0, description="Noise level that sampling starts from")
     context_noise: float = Field(
-        0.05,
+        0.02,
         ge=0,
         lt=1,
         description="Largest noise on past frames in training, in units of [-1, 1]",
@@ -78,6 +78,11 @@ class GlobalModelSpec(RewardChoice, Spec):
     num_denoising_steps: int = Field(1, ge=1, le=50, description="Euler steps per imagined frame")
     ema_decay: float = Field(0.995, ge=0, lt=1, description="Decay of the averaged weights")
     reward_steps: int = Field(1000, ge=0, description="Optimizer steps of the reward model")
+    goal_horizon: int = Field(
+        40,
+        ge=4,
+        description="Most steps between a frame and its goal when the ranking reward trains",
+    )
     save_every: int = Field(200, ge=1, description="Steps between checkpoints")
     log_every: int = Field(10, ge=1, description="Steps between metrics")
     seed: Seed = 0
