@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from core.data.codes import Code
 from core.data.episode import Episode, EpisodeError
 from core.data.readers.base import EpisodeRef
 from core.data.report import Finding
@@ -80,7 +81,7 @@ def _longest_still(frames: np.ndarray) -> tuple[int, int]:
     return int(edges[longest]), int(lengths[longest])
 
 
-def _warning(code: str, ref: EpisodeRef, message: str, fix: str, frame: int | None) -> Finding:
+def _warning(code: Code, ref: EpisodeRef, message: str, fix: str, frame: int | None) -> Finding:
     return Finding(
         severity="warning",
         code=code,

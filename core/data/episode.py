@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.data.codes import Code
+
 MIN_FRAMES = 2
 """One transition: the least that a world model can learn from."""
 
@@ -12,7 +14,7 @@ class EpisodeError(ValueError):
     """An episode that cannot be used: what is wrong, in which field, at which frame, and the fix."""
 
     def __init__(
-        self, code: str, field: str, message: str, *, fix: str, frame: int | None = None
+        self, code: Code, field: str, message: str, *, fix: str, frame: int | None = None
     ) -> None:
         super().__init__(f"{field}: {message}; {fix}")
         self.code = code

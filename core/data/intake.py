@@ -7,11 +7,12 @@ from typing import Literal
 import numpy as np
 
 from core.data.checks import Duplicates, check_motion, warnings
+from core.data.codes import Code, Remark
 from core.data.conform import Conformer
 from core.data.dataset import Dataset
 from core.data.episode import Episode, EpisodeError
 from core.data.readers.base import EpisodeRef, Field, Fields, Reader
-from core.data.report import Finding, Findings, Report, Summary, from_error
+from core.data.report import Finding, Findings, Report, Summary, from_error, from_remark
 
 _SURVEYED = 32
 _Layout = dict[Field, tuple[int, ...]]
@@ -48,24 +49,17 @@ class Intake:
                     self.findings.add(finding)
                 yield episode
 
-    def remark(self, code: str, message: str, fix: str) -> None:
+    def remark(self, code: Code, message: str, fix: str) -> None:
         """Add a warning that concerns the upload as a whole."""
-        self.findings.add(
-            Finding(
-                severity="warning",
-                code=code,
-                file=self._label,
-                episode=None,
-                frame=None,
-                message=message,
-                fix=fix,
-            )
-        )
+        self._note(Remark(code, message, fix))
+
+    def _note(self, remark: Remark) -> None:
+        self.findings.add(from_remark(remark, self._label))
 
     def report(self, dataset: Dataset) -> Report:
         """Everything found, and what became of the upload as a whole."""
-        for code, message, fix in self._remarks(dataset):
-            self.remark(code, message, fix)
+        for remark in self._remarks(dataset):
+            self._note(remark)
         found = len(self._reader.episodes)
         summary = Summary(
             episodes_found=found,
@@ -97,14 +91,14 @@ class Intake:
                 "bad_episodes set to 'drop'"
             )
 
-    def _remarks(self, dataset: Dataset) -> Iterator[tuple[str, str, str]]:
-        """Code, message and fix of what concerns all episodes."""
+    def _remarks(self, dataset: Dataset) -> Iterator[Remark]:
+        """What concerns all episodes."""
         for note in self._reader.notes:
-            yield "left_out", note, "nothing to do if that is meant"
+            yield Remark("left_out", note, "nothing to do if that is meant")
         if self._conformer.squeezed:
             height, width = self._conformer.squeezed
             side = dataset.meta.image_size[0]
-            yield (
+            yield Remark(
                 "squeezed",
                 f"image: frames of {width} x {height} were squeezed to {side} x {side}",
                 "crop them to squares before the upload if shapes matter",
@@ -112,7 +106,7 @@ class Intake:
         stats = dataset.meta.stats["actions"]
         constant = [i for i, (a, b) in enumerate(zip(stats.min, stats.max, strict=True)) if a == b]
         if constant:
-            yield (
+            yield Remark(
                 "constant_column",
                 f"actions: columns {constant} never change",
                 "check that the command was recorded, or leave these columns out",

@@ -127,6 +127,7 @@ def test_broken_episodes_are_dropped_and_reported(tmp_path: Path) -> None:
         "frame": 3,
         "message": "actions: is nan at frame 3, column 1",
         "fix": "repair or cut out that frame and upload again",
+        "docs": "docs/formats.md#not_finite",
     }
     assert duplicate["code"] == "duplicate"
     assert "episode 0" in duplicate["message"]
