@@ -111,7 +111,7 @@ class LocalModelSpec(Spec):
     segment: int = Field(16, ge=6, description="Frames per training segment")
     batch_size: int = Field(32, ge=1, description="Segments per step")
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate")
-    steps: int = Field(1100, ge=1, description="Optimizer steps")
+    steps: int = Field(2200, ge=1, description="Optimizer steps")
     save_every: int = Field(200, ge=1, description="Steps between checkpoints")
     log_every: int = Field(10, ge=1, description="Steps between metrics")
     seed: Seed = 0
