@@ -36,8 +36,40 @@ class IngestSpec(Spec):
         10.0, gt=0, le=1000, description="Rate of the logs in Hz, if they carry none"
     )
     action_kind: Literal["absolute", "delta"] = Field("delta", description="Meaning of an action")
-    bad_episodes: Literal["drop", "fail"] = Field(
-        "drop", description="Drop broken episodes and report them, or refuse the whole upload"
+    bad_episodes: Literal["drop", "trim", "fail"] = Field(
+        "drop",
+        description="Leave broken episodes out, keep the longest good part of each, or refuse all",
+    )
+    crop: tuple[int, int, int, int] | None = Field(
+        None, description="Part of the pictures to keep, in pixels: left, top, width, height"
+    )
+    fit: Literal["squeeze", "crop", "pad"] = Field(
+        "squeeze", description="How pictures that are not square become square"
+    )
+    flip: Literal["none", "horizontal", "vertical", "both"] = Field(
+        "none", description="Mirror the pictures left to right, upside down, or both"
+    )
+    color_order: Literal["rgb", "bgr"] = Field("rgb", description="Order of the logged colours")
+    target_fps: float | None = Field(
+        None, gt=0, le=1000, description="Rate to resample to in Hz; none keeps the logged rows"
+    )
+    resample: Literal["hold", "nearest", "interpolate"] = Field(
+        "hold", description="Value between two logged ones: the earlier, the nearer, or a mix"
+    )
+    relative_actions: Literal["none", "previous", "state"] = Field(
+        "none", description="Make actions relative to the action before, or to the state"
+    )
+    time_tolerance: float | None = Field(
+        None, gt=0, le=60, description="Seconds a time stamp may be off; half a frame if none"
+    )
+    episode_gap: float = Field(
+        2.0, gt=0, le=3600, description="Seconds of silence that end an episode of a bag"
+    )
+    episode_topic: str | None = Field(
+        None, max_length=200, description="Topic of a bag whose messages start a new episode"
+    )
+    units: dict[str, str] = Field(
+        default_factory=dict, description="Unit of a field, e.g. {'actions': 'm/s'}"
     )
     validation_fraction: float = Field(0.1, gt=0, lt=1, description="Share of episodes held out")
     seed: Seed = Field(0, description="Seed of the train/validation split")
