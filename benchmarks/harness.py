@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,11 +20,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.machine import Run, this_run
 from benchmarks.plots import new_figure
+from benchmarks.terminal import print_summary
 from core.artifacts import sync
 from core.evaluation.success import mean_interval, share_interval
 
@@ -208,29 +206,6 @@ def publish(
     beside.replace(path.with_suffix(".png"))
     print_summary(f"{name}: {claim}", summary)
     return path
-
-
-def print_summary(title: str, summary: Summary) -> None:
-    """The summary as a table on the terminal."""
-    shown = Table(title=title)
-    for column in summary[0]:
-        shown.add_column(column)
-    for line in summary:
-        shown.add_row(*(cell(value) for value in line.values()))
-    width = None if sys.stdout.isatty() else 160
-    Console(width=width).print(shown)
-
-
-def cell(value: Any) -> str:
-    """A value as the terminal shows it: `0.97 [0.94, 0.98]` for a mean with its interval."""
-    if isinstance(value, Mapping) and "interval" in value:
-        low_high = value["interval"]
-        return cell(value["mean"]) + (f" [{', '.join(map(cell, low_high))}]" if low_high else "")
-    if isinstance(value, list | tuple):
-        return ", ".join(map(cell, value))
-    if isinstance(value, float):
-        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return str(value)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.data.windows import Windows
-from core.global_model.model import GlobalModel, to_float
+from core.global_model.model import GlobalModel, quantise, to_float
+from core.local_model.model import LocalModel
 
 
 @dataclass(frozen=True)
@@ -61,3 +62,17 @@ def fidelity(model: GlobalModel, windows: Windows, count: int, seed: int) -> Fid
         logged = batch["reward"][:, context - 1 : -1]
         correlation = float(np.corrcoef(logged.ravel(), rewards.numpy().ravel())[0, 1])
     return Fidelity(psnr(imagined, real).mean(0), psnr(last, real).mean(0), correlation)
+
+
+@torch.no_grad()
+def dream(local: LocalModel, frames: Tensor, actions: Tensor, seen: int) -> Tensor:
+    """The local model's own imagination: frames (batch, length - seen, 3, H, W), through the prior.
+
+    `frames` (batch, length, 3, H, W), of which `seen` are filtered, and logged `actions`.
+    """
+    state = local.burn_in(frames[:, :seen], actions[:, :seen])
+    imagined = []
+    for t in range(seen - 1, frames.shape[1] - 1):
+        state = local.rssm.imagine(state, actions[:, t])
+        imagined.append(quantise(local.decode(state)))
+    return torch.stack(imagined, 1)

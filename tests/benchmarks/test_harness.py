@@ -11,7 +11,6 @@ import pytest
 from matplotlib.figure import Figure
 
 from benchmarks.harness import (
-    cell,
     mean,
     measure_rows,
     publish,
@@ -21,6 +20,7 @@ from benchmarks.harness import (
     work_folder,
 )
 from benchmarks.plots import band
+from benchmarks.terminal import cell
 from core.evaluation.success import share_interval
 
 GRID = [{"method": m, "seed": s} for m in ("fog", "ppo") for s in (0, 1, 2)]
