@@ -6,12 +6,12 @@ from torch import Tensor
 
 from core.policy.actor_critic import Actor, Critics
 from core.policy.returns import lambda_returns
-from core.policy.rollout import ImaginedRollout, LocalPath
+from core.policy.rollout import LocalPath, Trajectory
 
 
 def actor_loss(
     path: LocalPath,
-    rollout: ImaginedRollout,
+    rollout: Trajectory,
     critics: Critics,
     alpha: Tensor,
     gamma: float,
@@ -31,7 +31,7 @@ def actor_loss(
 
 @torch.no_grad()
 def critic_targets(
-    rollout: ImaginedRollout,
+    rollout: Trajectory,
     entropy: Float[Tensor, "batch horizon"],
     target: Critics,
     alpha: Tensor,
@@ -57,7 +57,7 @@ def follow(target: Critics, critics: Critics, rate: float) -> None:
         slow.lerp_(fast, rate)
 
 
-def path_entropy(actor: Actor, rollout: ImaginedRollout) -> Float[Tensor, "batch horizon"]:
+def path_entropy(actor: Actor, rollout: Trajectory) -> Float[Tensor, "batch horizon"]:
     """Entropy of the policy at the rollout's states."""
     entropy: Tensor = actor(rollout.features[:, :-1]).entropy(rollout.noise)
     return entropy

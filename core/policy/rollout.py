@@ -15,7 +15,23 @@ from core.policy.gradient import swap_gradient
 
 
 @dataclass(frozen=True)
-class ImaginedRollout:
+class Trajectory:
+    """What the local model made of a number of steps under the policy."""
+
+    deter: Float[Tensor, "batch horizon_plus_1 deter"]
+    stoch: Float[Tensor, "batch horizon_plus_1 stoch"]
+    noise: Float[Tensor, "batch horizon dim"]
+    rewards: Float[Tensor, "batch horizon"]
+    """Labels that the critic learns from."""
+    continues: Float[Tensor, "batch horizon"]
+
+    @property
+    def features(self) -> Float[Tensor, "batch horizon_plus_1 features"]:
+        return torch.cat([self.deter, self.stoch], -1)
+
+
+@dataclass(frozen=True)
+class ImaginedRollout(Trajectory):
     """What the global model made of the policy's actions, and how the local model saw it."""
 
     frames: Float[Tensor, "batch span 3 height width"]
@@ -24,16 +40,6 @@ class ImaginedRollout:
     """The action taken at each of `frames`; the last row is zero."""
     past_rewards: Float[Tensor, "batch span"]
     """Reward earned by it; zero in the context, where `Segments` are cut off."""
-    deter: Float[Tensor, "batch horizon_plus_1 deter"]
-    stoch: Float[Tensor, "batch horizon_plus_1 stoch"]
-    noise: Float[Tensor, "batch horizon dim"]
-    rewards: Float[Tensor, "batch horizon"]
-    """Labels of the global reward model."""
-    continues: Float[Tensor, "batch horizon"]
-
-    @property
-    def features(self) -> Float[Tensor, "batch horizon_plus_1 features"]:
-        return torch.cat([self.deter, self.stoch], -1)
 
 
 @dataclass(frozen=True)
