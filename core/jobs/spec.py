@@ -150,9 +150,14 @@ class LocalModelSpec(Spec):
 
 
 class PolicySpec(Spec):
-    """A policy trained in imagination with decoupled first-order gradients."""
+    """A policy trained in imagination with decoupled first-order gradients, or a baseline of it."""
 
     kind: Literal["policy"] = "policy"
+    method: Literal["fog", "rssm_only", "behaviour_cloning"] = Field(
+        "fog",
+        description="Global model's trajectories with local gradients; or the local model's dream "
+        "alone; or a copy of the logged actions",
+    )
     dataset: ArtifactId = Field(description="Dataset that imagined rollouts start from")
     global_model: ArtifactId = Field(description="Model that makes the trajectories")
     local_model: ArtifactId = Field(description="Model that gives the gradients")
@@ -183,6 +188,9 @@ class PolicySpec(Spec):
     target_entropy: float = Field(-0.5, description="Entropy to keep, per action dimension")
     replay_segments: int = Field(
         768, ge=1, description="Imagined segments kept for the local model"
+    )
+    clone_share: float = Field(
+        1.0, gt=0, le=1, description="Share of the episodes, the best first, that cloning copies"
     )
     save_every: int = Field(50, ge=1, description="Steps between checkpoints")
     log_every: int = Field(1, ge=1, description="Steps between metrics")

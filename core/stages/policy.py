@@ -9,8 +9,10 @@ from core.local_model.model import LocalModel
 from core.policy.actor_critic import Actor, ActorConfig
 from core.recorder import Recorder
 from core.stages.setup import device, open_dataset, open_model, seed_everything
+from core.training.behaviour_cloning import train_behaviour_cloning
 from core.training.labels import labelled
 from core.training.policy import train_policy
+from core.training.rssm_only import train_rssm_only
 
 
 def run(spec: PolicySpec, paths: StagePaths, recorder: Recorder) -> dict[str, Any]:
@@ -22,11 +24,17 @@ def run(spec: PolicySpec, paths: StagePaths, recorder: Recorder) -> dict[str, An
     features = local.config.deter + local.config.stoch
     actor = Actor(ActorConfig(features, local.config.action_dim)).to(device())
     real = labelled(dataset, model)
-    train_policy(spec, actor, model, local, real, recorder, paths.checkpoints)
+    match spec.method:
+        case "fog":
+            train_policy(spec, actor, model, local, real, recorder, paths.checkpoints)
+        case "rssm_only":
+            train_rssm_only(spec, actor, local, real, recorder, paths.checkpoints)
+        case "behaviour_cloning":
+            train_behaviour_cloning(spec, actor, local, real, recorder, paths.checkpoints)
     actor.save(paths.out)
     (paths.out / "local").mkdir()
     local.save(paths.out / "local")
     return {
         "parameters": sum(p.numel() for p in actor.parameters()),
-        "imagined_frames": spec.steps * spec.environments * spec.horizon,
+        "imagined_frames": (spec.method == "fog") * spec.steps * spec.environments * spec.horizon,
     }
