@@ -6,12 +6,11 @@ from torch import Tensor
 
 from core.local_model.model import LocalModel
 from core.local_model.rssm import State
-from core.policy.actor_critic import Actor
-from core.policy.rollout import LocalPath, Trajectory
+from core.policy.rollout import LocalPath, Policy, Trajectory
 
 
 def dream_path(
-    start: State, noise: Float[Tensor, "batch horizon dim"], actor: Actor, local: LocalModel
+    start: State, noise: Float[Tensor, "batch horizon dim"], actor: Policy, local: LocalModel
 ) -> tuple[LocalPath, list[State]]:
     """Act from `start` on, each state the prior's mean; values and gradients are the local model's.
 
@@ -29,7 +28,7 @@ def dream_path(
 
 @torch.no_grad()
 def dream(
-    start: State, noise: Float[Tensor, "batch horizon dim"], actor: Actor, local: LocalModel
+    start: State, noise: Float[Tensor, "batch horizon dim"], actor: Policy, local: LocalModel
 ) -> Trajectory:
     """The same as a trajectory; a dream has no end of episode, for the local model knows none."""
     path, states = dream_path(start, noise, actor, local)

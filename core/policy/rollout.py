@@ -1,5 +1,6 @@
 """Imagined rollouts: trajectories from the global model, gradients through the local one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -10,8 +11,11 @@ from torch import Tensor
 from core.global_model.model import GlobalModel
 from core.local_model.model import LocalModel
 from core.local_model.rssm import State
-from core.policy.actor_critic import Actor
+from core.policy.actor_critic import Actor, Squashed
 from core.policy.gradient import swap_gradient
+
+Policy = Callable[[Tensor], Squashed]
+"""Features to a distribution of actions: an `Actor`, or one that is watched."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class LocalPath:
     last: Float[Tensor, "batch features"]
 
 
-def local_path(rollout: ImaginedRollout, actor: Actor, local: LocalModel) -> LocalPath:
+def local_path(rollout: Trajectory, actor: Policy, local: LocalModel) -> LocalPath:
     """Act again along a stored rollout; every state has the stored value and a local gradient.
 
     The actor may have moved since the rollout was made: its new actions enter the derivative,
