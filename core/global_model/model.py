@@ -11,9 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from core.global_model.denoiser import Denoiser
-from core.global_model.reward import RewardModel
+from core.global_model.reward import make_reward
 from core.global_model.sampler import euler_sample, standard_noise
 from core.global_model.schedule import sampling_sigmas
+from core.jobs.rewards import RewardKind
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class GlobalConfig:
     sigma_max: float
     num_denoising_steps: int
     bf16: bool = True
+    reward: RewardKind = "logged"
+    num_goals: int = 0
+    """Goal frames of the ranking reward."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,9 @@ class GlobalModel(nn.Module):
             channels=config.channels,
             layers_per_block=config.layers_per_block,
         )
-        self.reward = RewardModel(config.image_size, config.action_dim)
+        self.reward = make_reward(
+            config.reward, config.image_size, config.action_dim, config.num_goals
+        )
         self.sigmas = sampling_sigmas(config.num_denoising_steps, sigma_max=config.sigma_max)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -19,6 +19,7 @@ from core.evaluation.gradients import (
     true_gradients,
 )
 from core.evaluation.imagination import imagine_policy
+from core.evaluation.rewards import reward_report
 from core.evaluation.success import (
     BatchPolicy,
     LearnedBatch,
@@ -45,7 +46,7 @@ def run(spec: EvaluateSpec, paths: StagePaths, recorder: Recorder) -> dict[str, 
     seed_everything(spec.seed)
     dataset = open_dataset(spec, paths)
     model = open_model(GlobalModel, spec.global_model, paths).to(device())
-    result = _fidelity(spec, dataset, model)
+    result = _fidelity(spec, dataset, model) | reward_report(model.reward, dataset, spec.seed)
     recorder.progress(1, 4, "fidelity")
     if spec.local_model is not None and spec.task is not None:
         local = open_model(LocalModel, spec.local_model, paths).to(device())

@@ -5,17 +5,21 @@ from typing import Any
 from core.artifacts import StagePaths
 from core.data.windows import Windows
 from core.evaluation.fidelity import fidelity
+from core.evaluation.rewards import reward_report
 from core.global_model.model import GlobalConfig, GlobalModel
 from core.jobs.spec import GlobalModelSpec
 from core.recorder import After, Recorder
 from core.stages.setup import device, open_dataset, seed_everything
-from core.training.global_model import train_denoiser, train_reward
+from core.training.global_model import train_denoiser
+from core.training.reward import train_reward
+from core.training.reward_data import check_reward
 
 
 def run(spec: GlobalModelSpec, paths: StagePaths, recorder: Recorder) -> dict[str, Any]:
     """Train, save, and say how far held-out imagination can be trusted."""
     seed_everything(spec.seed)
     dataset = open_dataset(spec, paths)
+    check_reward(spec, dataset)
     config = GlobalConfig(
         image_size=dataset.meta.image_size[0],
         action_dim=dataset.meta.action_dim,
@@ -25,6 +29,8 @@ def run(spec: GlobalModelSpec, paths: StagePaths, recorder: Recorder) -> dict[st
         layers_per_block=spec.layers_per_block,
         sigma_max=spec.sigma_max,
         num_denoising_steps=spec.num_denoising_steps,
+        reward=spec.reward,
+        num_goals=len(spec.goals),
     )
     model = GlobalModel(config).to(device())
     train_denoiser(spec, model, dataset, recorder, paths.checkpoints / "denoiser")
@@ -41,4 +47,5 @@ def run(spec: GlobalModelSpec, paths: StagePaths, recorder: Recorder) -> dict[st
         "static_psnr_1": float(quality.static[0]),
         f"static_psnr_{horizon}": float(quality.static[-1]),
         "reward_correlation": quality.reward_correlation,
+        **reward_report(model.reward, dataset, spec.seed),
     }

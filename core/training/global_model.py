@@ -1,10 +1,9 @@
-"""Loops: the denoiser and the reward model of the global model."""
+"""Loop: the denoiser of the global model."""
 
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -12,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from core.data.dataset import Dataset
 from core.data.windows import Windows
 from core.global_model.denoiser import Denoiser
-from core.global_model.model import GlobalModel, to_float
+from core.global_model.model import GlobalModel, quantise, to_float
 from core.global_model.preconditioning import c_in, c_noise, c_out, c_skip
 from core.global_model.sampler import standard_noise
 from core.global_model.schedule import training_sigmas
@@ -28,7 +27,7 @@ def train_denoiser(
 ) -> None:
     """Denoise the difference between consecutive frames; leaves the averaged weights in `model`."""
     denoiser, device = model.denoiser, model.denoiser.device
-    windows = Windows(dataset, "train", spec.context + 1, spec.seed)
+    windows = Windows(dataset, "train", spec.context + spec.autoregressive_steps, spec.seed)
     denoiser.diff_std.fill_(difference_std(windows))
     generator = torch.Generator().manual_seed(spec.seed)
     average = AveragedModel(denoiser, multi_avg_fn=get_ema_multi_avg_fn(spec.ema_decay))
@@ -63,14 +62,36 @@ def denoising_loss(
     spec: GlobalModelSpec,
     generator: torch.Generator,
 ) -> Tensor:
-    """EDM loss on the network's own scale, which has unit weight at every sigma (EDM, eq. 8).
+    """Mean loss of predicting frame after frame, each from the model's own earlier ones.
 
-    `frames` (batch, context + 1, 3, H, W): the last is to be predicted from those before, which
-    get a little noise of random strength, because imagined frames are not perfect either.
+    `frames` (batch, context + autoregressive_steps, 3, H, W), `actions` one fewer. The first
+    `context` frames are real, with a little noise of random strength. Errors that imagination
+    makes are thus part of what is trained on, and the next frame has to mend them.
     """
-    past, following = frames[:, :-1], frames[:, -1]
+    past = frames[:, : spec.context]
     strength = spec.context_noise * torch.rand(len(past), 1, 1, 1, 1, generator=generator)
     past = past + (strength * torch.randn(past.shape, generator=generator)).to(past.device)
+    losses = []
+    for t in range(spec.autoregressive_steps):
+        following, taken = frames[:, spec.context + t], actions[:, t : t + spec.context]
+        loss, imagined = denoise(denoiser, past, taken, following, spec, generator)
+        losses.append(loss)
+        past = torch.cat([past[:, 1:], imagined[:, None]], 1)
+    return torch.stack(losses).mean()
+
+
+def denoise(
+    denoiser: Denoiser,
+    past: Tensor,
+    actions: Tensor,
+    following: Tensor,
+    spec: GlobalModelSpec,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """EDM loss on the network's own scale, which has unit weight at every sigma (EDM, eq. 8).
+
+    Also returns the frame that the network made of the noisy one, without gradient.
+    """
     clean = denoiser.to_difference(following, past[:, -1])
     sigma = training_sigmas(len(clean), spec.sigma_mean, spec.sigma_std, generator)
     sigma = sigma.to(clean.device)
@@ -79,39 +100,8 @@ def denoising_loss(
     noisy = clean + s * noise
     target = (clean - c_skip(s) * noisy) / c_out(s)
     predicted = denoiser.network(c_in(s) * noisy, c_noise(sigma), past, actions)
-    return ((predicted - target) ** 2).mean()
-
-
-def train_reward(
-    spec: GlobalModelSpec, model: GlobalModel, dataset: Dataset, recorder: Recorder, folder: Path
-) -> None:
-    """Regress logged rewards, and termination where it is logged, from the frame arrived at."""
-    reward, device = model.reward, model.denoiser.device
-    if dataset.reward is None:
-        raise ValueError("the dataset has no rewards: log them, or choose another reward kind")
-    windows = Windows(dataset, "train", 2, spec.seed + 1)
-    sample = windows.batch(0, 4096)["reward"][:, 0]
-    reward.mean.fill_(float(sample.mean()))
-    reward.std.fill_(float(max(sample.std(), 1e-6)))
-    optimizer = AdamW(reward.parameters(), lr=1e-3, weight_decay=1e-3)
-    schedule = LambdaLR(optimizer, warm_up_then_cosine(spec.reward_steps))
-    parts: dict[str, Stateful] = {"reward": reward, "optimizer": optimizer, "schedule": schedule}
-    for step in resumable_steps(spec.reward_steps, parts, folder, spec.save_every, recorder):
-        batch = windows.batch(step, 128)
-        frame = to_float(torch.from_numpy(batch["frames"][:, 1]).to(device))
-        action = torch.from_numpy(batch["actions"][:, 0]).to(device)
-        target = (torch.from_numpy(batch["reward"][:, 0]).to(device) - reward.mean) / reward.std
-        with torch.autocast(device.type, torch.bfloat16, enabled=model.config.bf16):
-            predicted, end = reward(frame, action)
-        loss = ((predicted - target) ** 2).mean()
-        if "terminated" in batch:
-            ended = torch.from_numpy(batch["terminated"][:, 0]).to(device).float()
-            loss = loss + binary_cross_entropy_with_logits(end, ended)
-        descend(loss, optimizer, max_grad_norm=10.0)
-        schedule.step()
-        if (step + 1) % spec.log_every == 0:
-            recorder.scalars(step + 1, {"global/reward_loss": loss.item()})
-            recorder.progress(step + 1, spec.reward_steps, "reward model")
+    denoised = c_skip(s) * noisy + c_out(s) * predicted.detach()
+    return ((predicted - target) ** 2).mean(), quantise(denoiser.to_frame(denoised, past[:, -1]))
 
 
 def difference_std(windows: Windows) -> float:

@@ -3,12 +3,10 @@
 import dataclasses
 
 import numpy as np
-import torch
 
 from core.data.dataset import Dataset
-from core.global_model.model import GlobalModel, to_float
-
-BATCH = 256
+from core.evaluation.rewards import rewards_at
+from core.global_model.model import GlobalModel
 
 
 def labelled(dataset: Dataset, model: GlobalModel) -> Dataset:
@@ -22,15 +20,11 @@ def labelled(dataset: Dataset, model: GlobalModel) -> Dataset:
     return dataclasses.replace(dataset, reward=rewards_of(dataset, model))
 
 
-@torch.no_grad()
 def rewards_of(dataset: Dataset, model: GlobalModel) -> np.ndarray:
     """Reward of every row, (N,) f32: that of the frame arrived at; zero in an episode's last row."""
-    device, rewards = model.denoiser.device, np.zeros(len(dataset.frames), np.float32)
+    rewards = np.zeros(len(dataset.frames), np.float32)
     arrived = np.ones(len(rewards), bool)
     arrived[[e.start for e in dataset.episodes]] = False
     rows = np.flatnonzero(arrived)
-    for some in np.array_split(rows, -(-len(rows) // BATCH)):
-        frames = to_float(torch.from_numpy(dataset.frames[some]).to(device))
-        actions = torch.from_numpy(dataset.actions[some - 1]).to(device)
-        rewards[some - 1] = model.reward.reward(frames, actions).cpu().numpy()
+    rewards[rows - 1] = rewards_at(model.reward, dataset, rows)
     return rewards

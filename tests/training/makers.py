@@ -31,10 +31,31 @@ def bar_dataset(folder: Path, episodes: int = 8, length: int = 16) -> Dataset:
                     actions,
                     state=places[:, None].astype(np.float32),
                     reward=(places[1:] / SIZE).astype(np.float32),
+                    success=places > SIZE / 2,
                     source=f"bar {n}",
                 )
             )
         return writer.finish(name="bar", fps=10, action_kind="delta")
+
+
+def passing_bar_dataset(folder: Path, episodes: int) -> Dataset:
+    """A bar that passes from left to right at random paces; reward is its place, success the end."""
+    rng = np.random.default_rng(1)
+    with DatasetWriter(folder) as writer:
+        for n in range(episodes):
+            places = np.sort(rng.uniform(2, 14, 16))
+            bars = np.exp(-((np.arange(SIZE) - places[:, None]) ** 2) / 4) * 255
+            frames = np.repeat(bars.astype(np.uint8)[:, None, :, None], SIZE, 1).repeat(3, 3)
+            writer.append(
+                Episode(
+                    frames,
+                    np.diff(places)[:, None].astype(np.float32),
+                    reward=(places[1:] / SIZE).astype(np.float32),
+                    success=places > 11,
+                    source=f"bar {n}",
+                )
+            )
+        return writer.finish(name="passing bar", fps=10, action_kind="delta")
 
 
 def global_spec(**changes: object) -> GlobalModelSpec:

@@ -9,13 +9,15 @@ from torch import nn
 
 from core.data.dataset import Dataset
 from core.global_model.model import GlobalConfig, GlobalModel
+from core.jobs.rewards import RewardKind
 from core.local_model.model import LocalConfig, LocalModel
 from core.policy.actor_critic import Actor, ActorConfig
 from core.recorder import After, Cancelled
 from core.training.descent import NonFiniteGradient, descend
-from core.training.global_model import train_denoiser, train_reward
+from core.training.global_model import train_denoiser
 from core.training.local_model import train_local_model
 from core.training.policy import train_policy
+from core.training.reward import train_reward
 from tests.training.makers import Listener, bar_dataset, global_spec, local_spec, policy_spec
 
 Train = Callable[[Dataset, Listener, Path], nn.Module]
@@ -26,9 +28,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return bar_dataset(tmp_path_factory.mktemp("bar") / "v1")
 
 
-def global_model() -> GlobalModel:
+def global_model(reward: RewardKind = "logged", num_goals: int = 0) -> GlobalModel:
     torch.manual_seed(0)
-    return GlobalModel(GlobalConfig(16, 1, 2, 4, (32, 32), 1, 10.0, 1))
+    return GlobalModel(
+        GlobalConfig(16, 1, 2, 4, (32, 32), 1, 10.0, 1, reward=reward, num_goals=num_goals)
+    )
 
 
 def local_model() -> LocalModel:
@@ -45,6 +49,19 @@ def denoiser(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
 def reward(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
     model = global_model()
     train_reward(global_spec(), model, dataset, listener, folder)
+    return model
+
+
+def success(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
+    model = global_model("success")
+    train_reward(global_spec(reward="success"), model, dataset, listener, folder)
+    return model
+
+
+def ranking(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
+    model = global_model("ranking", num_goals=1)
+    spec = global_spec(reward="ranking", goals=["2:-1"], goal_horizon=8)
+    train_reward(spec, model, dataset, listener, folder)
     return model
 
 
@@ -72,6 +89,8 @@ def policy(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
 LOOPS: dict[str, tuple[Train, int]] = {
     "denoiser": (denoiser, 7),
     "reward": (reward, 3),
+    "success": (success, 5),
+    "ranking": (ranking, 5),
     "local": (local, 7),
     "distilled local": (distilled, 7),
     "policy": (policy, 3),

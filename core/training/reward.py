@@ -1,0 +1,149 @@
+"""Loop: the reward model, fitted to logged rewards, to success labels, or to the order of time."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from core.data.dataset import Dataset
+from core.data.windows import Windows
+from core.global_model.model import GlobalModel, to_float
+from core.global_model.reward import LoggedReward, RankingReward, SuccessReward, distance
+from core.jobs.spec import GlobalModelSpec
+from core.recorder import Recorder
+from core.training.checkpoint import Stateful
+from core.training.descent import descend
+from core.training.loop import resumable_steps, warm_up_then_cosine
+from core.training.ranking import Passages, bradley_terry_loss
+from core.training.reward_data import arrived_rows, goal_rows, success_rows
+
+LossAt = Callable[[int], Tensor]
+"""Loss of the batch of a step."""
+BATCH = 128
+PASSAGES, FRAMES = 64, 4
+"""Pieces of episodes in a batch of the ranking reward, and frames compared in each."""
+NORMALISED_ON = 4096
+
+
+def train_reward(
+    spec: GlobalModelSpec, model: GlobalModel, dataset: Dataset, recorder: Recorder, folder: Path
+) -> None:
+    """Fit the reward model to what its kind learns from."""
+    reward = model.reward
+    loss_at = losses(spec, model, dataset)
+    optimizer = AdamW(reward.parameters(), lr=1e-3, weight_decay=1e-3)
+    schedule = LambdaLR(optimizer, warm_up_then_cosine(spec.reward_steps))
+    parts: dict[str, Stateful] = {"reward": reward, "optimizer": optimizer, "schedule": schedule}
+    for step in resumable_steps(spec.reward_steps, parts, folder, spec.save_every, recorder):
+        with torch.autocast(reward.mean.device.type, torch.bfloat16, enabled=model.config.bf16):
+            loss = loss_at(step)
+        descend(loss, optimizer, max_grad_norm=10.0)
+        schedule.step()
+        if (step + 1) % spec.log_every == 0:
+            recorder.scalars(step + 1, {"global/reward_loss": loss.item()})
+            recorder.progress(step + 1, spec.reward_steps, "reward model")
+    normalise(model, dataset, spec.seed)
+
+
+def losses(spec: GlobalModelSpec, model: GlobalModel, dataset: Dataset) -> LossAt:
+    """The loss of the model's reward kind, on the dataset."""
+    match model.reward:
+        case LoggedReward() as reward:
+            return regression(spec, reward, dataset)
+        case SuccessReward() as reward:
+            return classification(spec, reward, dataset)
+        case RankingReward() as reward:
+            return ranking(spec, reward, dataset)
+    raise AssertionError(model.reward.kind)
+
+
+def regression(spec: GlobalModelSpec, reward: LoggedReward, dataset: Dataset) -> LossAt:
+    """Squared error of logged rewards and of their changes, and termination where it is logged.
+
+    A change over a step is a small part of the reward and all that an action decides; asked for
+    in units of its own deviation, it is not lost in the rest.
+    """
+    windows, device = Windows(dataset, "train", FRAMES + 1, spec.seed + 1), reward.mean.device
+    sample = windows.batch(0, 1024)["reward"][:, :-1]
+    reward.mean.fill_(float(sample.mean()))
+    reward.std.fill_(float(max(sample.std(), 1e-6)))
+    change = max(float(np.diff(sample).std() / sample.std().clip(1e-6)), 0.02)
+
+    def loss_at(step: int) -> Tensor:
+        batch = {
+            k: torch.from_numpy(v).to(device) for k, v in windows.batch(step, PASSAGES).items()
+        }
+        frames, actions = to_float(batch["frames"][:, 1:]), batch["actions"][:, :-1]
+        target = (batch["reward"][:, :-1] - reward.mean) / reward.std
+        outputs = reward(frames.flatten(0, 1), actions.flatten(0, 1))
+        predicted, end = (o.unflatten(0, target.shape) for o in outputs)
+        missed = predicted - target
+        loss = (missed**2).mean() + (missed.diff(dim=1) ** 2).mean() / change**2
+        if "terminated" in batch:
+            loss = loss + cross_entropy(end, batch["terminated"][:, :-1].float())
+        return loss
+
+    return loss_at
+
+
+def classification(spec: GlobalModelSpec, reward: SuccessReward, dataset: Dataset) -> LossAt:
+    """Cross-entropy of success labels, as many of each in a batch; termination if it is logged."""
+    reached, missed = success_rows(dataset)
+    device = reward.mean.device
+
+    def loss_at(step: int) -> Tensor:
+        rng = np.random.default_rng((spec.seed + 1, step))
+        rows = np.concatenate([rng.choice(some, BATCH // 2) for some in (reached, missed)])
+        labels = torch.arange(BATCH, device=device) < BATCH // 2
+        success, end = reward.logits(frames_at(dataset, rows, device))
+        loss = cross_entropy(success, labels.float())
+        if dataset.terminated is not None:
+            ended = torch.from_numpy(dataset.terminated[rows - 1]).to(device)
+            loss = loss + cross_entropy(end, ended.float())
+        return loss
+
+    return loss_at
+
+
+def ranking(spec: GlobalModelSpec, reward: RankingReward, dataset: Dataset) -> LossAt:
+    """Bradley-Terry on frames in order, each passage with the goal that it led to; no labels."""
+    passages = Passages.of(dataset, spec.goal_horizon, FRAMES, spec.seed + 1)
+    device = reward.mean.device
+    goals = np.asarray(dataset.frames)[goal_rows(dataset, spec.goals)]
+    reward.set_goals(torch.from_numpy(goals).to(device))
+
+    def loss_at(step: int) -> Tensor:
+        rows, ends = passages.batch(step, PASSAGES)
+        images = frames_at(dataset, np.concatenate([rows.ravel(), ends]), device)
+        embedded, goal = reward.encoder(images).split([rows.size, len(ends)])
+        nearness = -distance(embedded.unflatten(0, rows.shape), goal[:, None])
+        return bradley_terry_loss(nearness)
+
+    return loss_at
+
+
+@torch.no_grad()
+def normalise(model: GlobalModel, dataset: Dataset, seed: int) -> None:
+    """Set a learned score's mean and deviation over training frames; logged rewards have theirs."""
+    reward = model.reward
+    if not isinstance(reward, SuccessReward | RankingReward):
+        return
+    rows = np.random.default_rng(seed).choice(arrived_rows(dataset), NORMALISED_ON)
+    scores = torch.cat(
+        [
+            reward.score(frames_at(dataset, some, reward.mean.device))
+            for some in rows.reshape(-1, 256)
+        ]
+    )
+    reward.mean.copy_(scores.mean())
+    reward.std.copy_(scores.std().clamp(min=1e-6))
+
+
+def frames_at(dataset: Dataset, rows: np.ndarray, device: torch.device) -> Tensor:
+    """Frames (rows, 3, H, W) in [-1, 1]."""
+    return to_float(torch.from_numpy(dataset.frames[rows]).to(device))
