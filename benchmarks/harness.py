@@ -83,9 +83,10 @@ def measure_rows(
     JSON cannot hold.
     """
     wanted = list(grid)
-    busy = [s for s in wanted if not _measure_one(work, s, measure, wait=False)]
+    names = _what_varies(wanted)
+    busy = [s for s in wanted if not _measure_one(work, s, measure, names, wait=False)]
     for settings in busy:
-        _measure_one(work, settings, measure, wait=True)
+        _measure_one(work, settings, measure, names, wait=True)
     return [read_row(work / f"{key_of(s)}.json") for s in wanted]
 
 
@@ -105,8 +106,18 @@ def write_row(work: Path, row: Row) -> None:
     write_json(work / f"{key_of(row.settings)}.json", asdict(row))
 
 
+def _what_varies(grid: Sequence[Settings]) -> list[str]:
+    """Settings that tell the rows of a grid apart."""
+    names = dict.fromkeys(name for settings in grid for name in settings)
+    return [n for n in names if len({key_of({n: s.get(n)}) for s in grid}) > 1]
+
+
 def _measure_one(
-    work: Path, settings: Settings, measure: Callable[[Settings], Values], wait: bool
+    work: Path,
+    settings: Settings,
+    measure: Callable[[Settings], Values],
+    names: Sequence[str],
+    wait: bool,
 ) -> bool:
     """Whether the row is there now; the lock goes with the process that holds it."""
     done = work / f"{key_of(settings)}.json"
@@ -118,7 +129,7 @@ def _measure_one(
         except BlockingIOError:
             return False
         if not done.exists():  # another process may just have finished it
-            print(" ".join(f"{k}={v}" for k, v in settings.items()), flush=True)
+            print(f"{work.name}:", *(f"{n}={settings.get(n)}" for n in names), flush=True)
             started = time.perf_counter()
             values = dict(measure(settings))
             if both := settings.keys() & values.keys():

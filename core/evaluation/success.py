@@ -72,16 +72,25 @@ class Outcome:
 
 
 def run_episodes(
-    make_env: Callable[[], gym.Env[Any, Any]], policy: BatchPolicy, episodes: int, seed: int
+    make_env: Callable[[], gym.Env[Any, Any]],
+    policy: BatchPolicy,
+    episodes: int,
+    seed: int,
+    max_steps: int | None = None,
 ) -> Outcome:
-    """Run `episodes` episodes side by side, from starts that depend on `seed` only."""
+    """Run `episodes` episodes side by side, from starts that depend on `seed` only.
+
+    With `max_steps` each is cut off after that many steps, if it has not ended before.
+    """
     envs = [make_env() for _ in range(episodes)]
     starts = np.random.default_rng(seed).integers(2**31, size=episodes)
     observations = [e.reset(seed=int(s))[0] for e, s in zip(envs, starts, strict=True)]
     policy.reset(episodes, seed)
     returns, ever = np.zeros(episodes), np.zeros(episodes, bool)
     success, running = np.zeros(episodes, bool), np.ones(episodes, bool)
-    while running.any():
+    steps = 0
+    while running.any() and (max_steps is None or steps < max_steps):
+        steps += 1
         actions = policy.act(observations)
         for i in np.flatnonzero(running):
             observations[i], reward, terminated, truncated, info = envs[i].step(actions[i])

@@ -1,8 +1,10 @@
 """Stage: the policy, trained in imagination."""
 
+from pathlib import Path
 from typing import Any
 
 from core.artifacts import StagePaths
+from core.data.dataset import Dataset
 from core.global_model.model import GlobalModel
 from core.jobs.spec import PolicySpec
 from core.local_model.model import LocalModel
@@ -24,13 +26,7 @@ def run(spec: PolicySpec, paths: StagePaths, recorder: Recorder) -> dict[str, An
     features = local.config.deter + local.config.stoch
     actor = Actor(ActorConfig(features, local.config.action_dim)).to(device())
     real = labelled(dataset, model)
-    match spec.method:
-        case "fog":
-            train_policy(spec, actor, model, local, real, recorder, paths.checkpoints)
-        case "rssm_only":
-            train_rssm_only(spec, actor, local, real, recorder, paths.checkpoints)
-        case "behaviour_cloning":
-            train_behaviour_cloning(spec, actor, local, real, recorder, paths.checkpoints)
+    train(spec, actor, model, local, real, recorder, paths.checkpoints)
     actor.save(paths.out)
     (paths.out / "local").mkdir()
     local.save(paths.out / "local")
@@ -38,3 +34,22 @@ def run(spec: PolicySpec, paths: StagePaths, recorder: Recorder) -> dict[str, An
         "parameters": sum(p.numel() for p in actor.parameters()),
         "imagined_frames": (spec.method == "fog") * spec.steps * spec.environments * spec.horizon,
     }
+
+
+def train(
+    spec: PolicySpec,
+    actor: Actor,
+    model: GlobalModel,
+    local: LocalModel,
+    real: Dataset,
+    recorder: Recorder,
+    checkpoints: Path,
+) -> None:
+    """The loop of the spec's method; `real` has the rewards that the policy learns from."""
+    match spec.method:
+        case "fog":
+            train_policy(spec, actor, model, local, real, recorder, checkpoints)
+        case "rssm_only":
+            train_rssm_only(spec, actor, local, real, recorder, checkpoints)
+        case "behaviour_cloning":
+            train_behaviour_cloning(spec, actor, local, real, recorder, checkpoints)

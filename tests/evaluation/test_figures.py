@@ -60,3 +60,14 @@ def test_episodes_depend_on_the_seed_only() -> None:
 
     assert np.array_equal(outcome(1), outcome(1))
     assert not np.array_equal(outcome(1), outcome(2))
+
+
+def test_cut_off_episodes_earn_the_first_steps_of_whole_ones() -> None:
+    def outcome(max_steps: int | None) -> np.ndarray:
+        policy = ScriptedBatch(TASKS["push_disc"].play)
+        return run_episodes(lambda: make_judge("push_disc", 32), policy, 2, 1, max_steps).returns
+
+    one, two = outcome(1), outcome(2)
+    assert not np.array_equal(one, two)
+    assert (np.abs(two - one) < 1.5).all(), "one more step, one more reward"
+    assert np.array_equal(outcome(80), outcome(None))
