@@ -1,6 +1,6 @@
 """The form of a job is made of its schema: nothing is lost, and what is typed reaches the spec."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.jobs import presets
 from core.jobs.presets import Preset
-from core.jobs.spec import SPECS, Kind, spec_adapter
+from core.jobs.spec import SPECS, IngestSpec, Kind, spec_adapter
 from dashboard import forms
 
 IDS = {
@@ -93,7 +93,7 @@ def test_bounds_and_options_come_from_the_schema() -> None:
     fields = {f.name: f for f in form(Kind.INGEST)}
     size = fields["image_size"]
     assert (size.minimum, size.maximum, size.multiple_of, size.nullable) == (16, 512, 8, True)
-    assert fields["format"].options == ("auto", "npz", "zarr")
+    assert fields["format"].options == get_args(IngestSpec.model_fields["format"].annotation)
     assert fields["seed"].maximum == 2**31 - 1
 
 

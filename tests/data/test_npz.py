@@ -101,7 +101,7 @@ def test_a_mapping_names_other_keys(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(npz_bytes(changed))
     one = read(tmp_path / "a.npz", mapping={"action": "cmd_vel"})[0]
     assert (one.actions == changed["cmd_vel"]).all()
-    with pytest.raises(EpisodeError, match="no 'velocity' among the keys"):
+    with pytest.raises(LogError, match="no 'velocity' among the keys"):
         read(tmp_path / "a.npz", mapping={"action": "velocity"})
     with pytest.raises(LogError, match="no field is called 'acton'"):
         read(tmp_path / "a.npz", mapping={"acton": "cmd_vel"})
@@ -205,8 +205,7 @@ def test_a_wrong_meta_json_is_named(tmp_path: Path, meta: Any) -> None:
 
 def test_detection_says_why(tmp_path: Path) -> None:
     found = detect(npz_zip(tmp_path / "a.zip", [log(0), log(1)]))
-    assert found.format is not None
-    assert found.format.name == "npz"
+    assert found.format == "npz"
     assert found.reasons == {"npz": "2 npz files"}
 
 

@@ -1,6 +1,7 @@
 """Logs as a set of named streams, be they an archive or a folder."""
 
 import re
+import shutil
 import tempfile
 import zipfile
 import zlib
@@ -19,16 +20,15 @@ from core.data.readers.archive import (
     printable,
     stored_section,
 )
-from core.data.readers.base import LogError
+from core.data.readers.base import FORMATS_PAGE, LogError
 
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
 """What a damaged entry raises."""
 _SPOOL_BYTES = 64 << 20
 _COPY_BYTES = 1 << 20
 _KINDS = (
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"\x1f\x8b", "a gzip file"),
-    (b"PAR1", "a parquet file"),
+    (b"PAR1", "a single parquet file"),
     (b"7z\xbc\xaf", "a 7z archive"),
     (b"Rar!", "a rar archive"),
     (b"\x93NUMPY", "a single npy array"),
@@ -48,6 +48,12 @@ class Files(Protocol):
     def read(self, name: str, limit: int) -> bytes:
         """All bytes of a small entry; `EpisodeError` if damaged or larger than `limit`."""
 
+    def head(self, name: str, count: int) -> bytes:
+        """The first bytes, for telling formats apart; `EpisodeError` if damaged."""
+
+    def local(self, name: str) -> Path:
+        """The entry as a file of its own until `close`, for libraries that want a path."""
+
     def close(self) -> None: ...
 
 
@@ -65,6 +71,8 @@ class ZipFiles:
             raise LogError(f"{label} {error}, then upload it again") from error
         self._infos = {i.filename: i for i in self._archive.infolist() if not i.is_dir()}
         self.names = _ordered(self._infos)
+        self._copies: tempfile.TemporaryDirectory[str] | None = None
+        self._local: dict[str, Path] = {}
 
     def open(self, name: str) -> IO[bytes]:
         info = self._infos[name]
@@ -84,7 +92,29 @@ class ZipFiles:
         except UNREADABLE as error:
             raise damaged(name, error) from error
 
+    def head(self, name: str, count: int) -> bytes:
+        try:
+            with self._archive.open(self._infos[name]) as stream:
+                return stream.read(count)
+        except UNREADABLE as error:
+            raise damaged(name, error) from error
+
+    def local(self, name: str) -> Path:
+        if name not in self._local:
+            self._copies = self._copies or tempfile.TemporaryDirectory()
+            # Names of entries are never joined to a path.
+            copy = Path(self._copies.name) / str(len(self._local))
+            try:
+                with self._archive.open(self._infos[name]) as stream, copy.open("wb") as file:
+                    shutil.copyfileobj(stream, file, _COPY_BYTES)
+            except UNREADABLE as error:
+                raise damaged(name, error) from error
+            self._local[name] = copy
+        return self._local[name]
+
     def close(self) -> None:
+        if self._copies:
+            self._copies.cleanup()
         self._archive.close()
         self._file.close()
 
@@ -92,8 +122,7 @@ class ZipFiles:
         spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115 (returned)
         try:
             with self._archive.open(info) as stream:
-                while block := stream.read(_COPY_BYTES):
-                    spool.write(block)
+                shutil.copyfileobj(stream, spool, _COPY_BYTES)
             spool.seek(0)
         except BaseException:
             spool.close()
@@ -122,12 +151,41 @@ class FolderFiles:
             raise damaged(name, f"{path.stat().st_size} bytes where at most {limit} are expected")
         return path.read_bytes()
 
+    def head(self, name: str, count: int) -> bytes:
+        with self.open(name) as file:
+            return file.read(count)
+
+    def local(self, name: str) -> Path:
+        return self._path / name
+
     def close(self) -> None:
         pass
 
 
+class OneFile(FolderFiles):
+    """An upload that is one file, under the name that it had."""
+
+    def __init__(self, path: Path, label: str) -> None:
+        self.label = label
+        self.names = (label,)
+        self._file = path
+
+    def open(self, name: str) -> IO[bytes]:
+        return self._file.open("rb")
+
+    def read(self, name: str, limit: int) -> bytes:
+        if self._file.stat().st_size > limit:
+            raise damaged(
+                name, f"{self._file.stat().st_size} bytes where at most {limit} are expected"
+            )
+        return self._file.read_bytes()
+
+    def local(self, name: str) -> Path:
+        return self._file
+
+
 def open_files(path: Path, label: str, limits: Limits = DEFAULT_LIMITS) -> Files:
-    """The upload as files; `LogError` if it is neither a folder nor a zip file."""
+    """The upload as files: those of a folder or of a zip file, or the one file that it is."""
     if path.is_dir():
         return FolderFiles(path, label)
     with path.open("rb") as file:
@@ -136,8 +194,10 @@ def open_files(path: Path, label: str, limits: Limits = DEFAULT_LIMITS) -> Files
         raise LogError(f"{label} is empty: upload it again")
     kind = next((words for magic, words in _KINDS if start.startswith(magic)), None)
     if kind:
-        raise LogError(f"{label} is {kind}: upload an .npz, or a .zip of npz files or of a zarr")
-    return ZipFiles(path, label, limits)
+        raise LogError(f"{label} is {kind}: upload a .zip of the logs; formats: {FORMATS_PAGE}")
+    if start.startswith(b"PK") or label.lower().endswith((".zip", ".npz")):
+        return ZipFiles(path, label, limits)
+    return OneFile(path, label)
 
 
 def damaged(name: str, error: object) -> EpisodeError:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -11,14 +11,27 @@ from pydantic import BaseModel, Field, ValidationError
 from core.data.dataset import ActionKind
 from core.data.episode import EpisodeError
 from core.data.readers.archive import printable
-from core.data.readers.base import EpisodeRef, Fields, LogError, LogMeta, RowSlice, choose_keys
+from core.data.readers.base import (
+    Column,
+    EpisodeRef,
+    Fields,
+    LogError,
+    LogMeta,
+    RowSlice,
+    choose_keys,
+    column,
+    find_keys,
+    missing_key,
+)
 from core.data.readers.base import Field as FieldName
 from core.data.readers.ends import episode_rows, same_rows
 from core.data.readers.files import Files, in_words
+from core.data.readers.joined import rows_of
 from core.data.readers.npy import Npz
 
 ENDS_KEY = "episode_ends"
 _META_BYTES = 1 << 20
+_SURVEYED = 32
 
 
 def recognise(files: Files) -> str | None:
@@ -46,27 +59,44 @@ class NpzReader:
         self._shared: Npz | None = None
         self.notes: list[str] = []
         self.meta = self._read_meta()
+        self.columns: list[Column] = []
+        self.fields: dict[FieldName, str] = {}
         self.episodes = [EpisodeRef(i, f) for i, f in enumerate(self._names)] or self._single()
+        self._survey()
 
     @contextmanager
     def open(self, episode: EpisodeRef) -> Iterator[Fields]:
-        shared = self._shared
-        npz = shared or self._open(episode.file)
-        try:
-            keys = choose_keys(npz.keys, self._mapping)
-            rows = {f: npz.rows(k) for f, k in keys.items()}
+        with self._npz(episode) as npz:
+            chosen = choose_keys(npz.keys, self._mapping)
+            rows = {f: rows_of(k, npz.keys, npz.rows) for f, k in chosen.items()}
             yield {f: RowSlice(r, *(episode.rows or (0, r.shape[0]))) for f, r in rows.items()}
-        finally:
-            if npz is not shared:
-                npz.close()
 
     def close(self) -> None:
         if self._shared:
             self._shared.close()
         self._files.close()
 
-    def _open(self, file: str) -> Npz:
-        return Npz(self._files.open(self._names[file]), file)
+    @contextmanager
+    def _npz(self, episode: EpisodeRef) -> Iterator[Npz]:
+        if self._shared:
+            yield self._shared
+            return
+        with closing(Npz(self._files.open(self._names[episode.file]), episode.file)) as npz:
+            yield npz
+
+    def _survey(self) -> None:
+        """Columns and keys of the first file that has all that is needed, else of the first."""
+        for episode in self.episodes[:_SURVEYED]:
+            try:
+                with self._npz(episode) as npz:
+                    keys, columns = npz.keys, list(_columns(npz))
+            except EpisodeError:
+                continue
+            fields = find_keys(keys, self._mapping)
+            if not self.columns or not missing_key(fields, keys, self._mapping):
+                self.columns, self.fields = columns, fields
+            if not missing_key(fields, keys, self._mapping):
+                return
 
     def _label(self, name: str) -> str:
         """Fit for messages, and different for every file."""
@@ -80,8 +110,8 @@ class NpzReader:
             self._shared = npz = Npz(self._path.open("rb"), label)
             if ENDS_KEY not in npz.keys:
                 return [EpisodeRef(0, label)]
-            keys = choose_keys(npz.keys, self._mapping)
-            num_rows = same_rows((k, npz.rows(k)) for k in keys.values())
+            chosen = choose_keys(npz.keys, self._mapping)
+            num_rows = same_rows((k, rows_of(k, npz.keys, npz.rows)) for k in chosen.values())
             ends = npz.rows(ENDS_KEY)
             ranges, self.notes = episode_rows(ends.read(0, ends.shape[0]), num_rows)
         except EpisodeError as error:
@@ -102,6 +132,16 @@ class NpzReader:
                 '{"fps": 10, "action_kind": "delta", "task": "push_disc"}'
             ) from error
         return LogMeta(meta.fps, meta.action_kind, meta.task, meta.units)
+
+
+def _columns(npz: Npz) -> Iterator[Column]:
+    """Those of numbers; a pickled one may lie beside them, unread."""
+    for key in sorted(npz.keys):
+        try:
+            rows = npz.rows(key)
+        except EpisodeError:
+            continue
+        yield column(key, rows)
 
 
 class _Meta(BaseModel):

@@ -1,6 +1,5 @@
 """One array of a zarr version 2 store, decoded chunk by chunk."""
 
-from itertools import product
 from typing import Annotated, Literal
 
 import numpy as np
@@ -8,11 +7,11 @@ from pydantic import BaseModel, Field, ValidationError
 
 from core.data.episode import EpisodeError
 from core.data.readers.archive import DEFAULT_LIMITS
+from core.data.readers.chunked import MOST_SLAB_BYTES, ChunkedRows, slab_bytes
 from core.data.readers.codecs import BROKEN, Codec, check_codecs, unfiltered, unpacked
 from core.data.readers.files import Files, damaged
 
 _META_BYTES = 1 << 20
-_MOST_SLAB_BYTES = 1 << 30
 _Size = Annotated[int, Field(ge=0)]
 
 
@@ -30,56 +29,20 @@ class _ArrayMeta(BaseModel):
     dimension_separator: Literal[".", "/"] = "."
 
 
-class ZarrRows:
-    """Rows of one array; keeps the row of chunks that was decoded last.
-
-    `sparse` arrays may lack chunks, which then hold the fill value.
-    """
+class ZarrRows(ChunkedRows):
+    """Rows of one array. `sparse` arrays may lack chunks, which then hold the fill value."""
 
     def __init__(self, files: Files, names: frozenset[str], path: str, *, sparse: bool) -> None:
+        self._meta = meta = _read_meta(files, path)
+        super().__init__(meta.shape, meta.chunks, np.dtype(meta.dtype), path)
         self._files = files
         self._names = names
-        self._path = path
         self._sparse = sparse
-        self._meta = _read_meta(files, path)
-        self.shape = self._meta.shape
-        self.dtype = np.dtype(self._meta.dtype)
-        self._slab: tuple[int, np.ndarray] | None = None
         self._packed_bytes = self._unpacked_bytes = 0
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        height = self._meta.chunks[0]
-        parts = []
-        for i in range(start // height, -(-stop // height)):
-            slab = self._slab_of(i)
-            parts.append(slab[max(0, start - i * height) : stop - i * height])
-        if not parts:
-            return np.empty((0, *self.shape[1:]), self.dtype)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def _slab_of(self, i: int) -> np.ndarray:
-        """All chunks with first index i, joined: (rows of a chunk, *shape[1:])."""
-        if self._slab is None or self._slab[0] != i:
-            self._slab = (i, self._decoded_slab(i))
-        return self._slab[1]
-
-    def _decoded_slab(self, i: int) -> np.ndarray:
-        inner, sizes = self._meta.chunks[1:], self.shape[1:]
-        counts = [-(-size // chunk) for size, chunk in zip(sizes, inner, strict=True)]
-        if inner == sizes:
-            return self._chunk((i, *(0 for _ in counts)))
-        slab = np.empty((self._meta.chunks[0], *sizes), self.dtype)
-        for index in product(*map(range, counts)):
-            chunk = self._chunk((i, *index))
-            corner = [n * c for n, c in zip(index, inner, strict=True)]
-            place = tuple(slice(a, a + c) for a, c in zip(corner, inner, strict=True))
-            kept = tuple(slice(0, s - a) for a, s in zip(corner, sizes, strict=True))
-            slab[(slice(None), *place)] = chunk[(slice(None), *kept)]
-        return slab
 
     def _chunk(self, index: tuple[int, ...]) -> np.ndarray:
         meta = self._meta
-        name = f"{self._path}/{meta.dimension_separator.join(map(str, index))}"
+        name = f"{self._name}/{meta.dimension_separator.join(map(str, index))}"
         if name not in self._names:
             if not self._sparse:
                 raise damaged(name, "the chunk is missing")
@@ -115,7 +78,6 @@ def _read_meta(files: Files, path: str) -> _ArrayMeta:
     check_codecs(meta.compressor, meta.filters or (), path)
     if len(meta.shape) != len(meta.chunks):
         raise damaged(name, "shape and chunks differ in length")
-    rows = (meta.chunks[0], *map(max, meta.shape[1:], meta.chunks[1:]))
-    if int(np.prod(rows, dtype=object)) * dtype.itemsize > _MOST_SLAB_BYTES:
+    if slab_bytes(meta.shape, meta.chunks, dtype) > MOST_SLAB_BYTES:
         raise damaged(name, f"{meta.chunks[0]} rows of chunks take more than 1 GiB")
     return meta

@@ -7,16 +7,20 @@ from pathlib import Path
 from core.data.episode import EpisodeError
 from core.data.readers.archive import printable
 from core.data.readers.base import (
+    Column,
     EpisodeRef,
     Field,
     Fields,
     LogError,
     LogMeta,
+    Rows,
     RowSlice,
-    choose_keys,
+    column,
+    find_keys,
 )
 from core.data.readers.ends import episode_rows, same_rows
 from core.data.readers.files import Files
+from core.data.readers.joined import rows_of
 from core.data.readers.zarr_array import ZarrRows
 
 _ENDS = "meta/episode_ends"
@@ -54,8 +58,14 @@ class ZarrReader:
         self._root = marks[0].removesuffix(_MARK)
         self.meta = LogMeta()
         self.notes: list[str] = []
+        self._keys = self._find_keys()
+        self.columns = list(self._columns())
+        self.fields = find_keys(self._keys, mapping)
+        others = [c.key for c in self.columns if c.image and c.key != self.fields.get("image")]
+        if others:
+            self.notes.append(f"cameras {others} are left out; to use one, map 'image' to it")
         try:
-            self._rows = self._open_arrays(mapping)
+            self._rows = {f: self._field(f) for f in self.fields}
             self.episodes = self._find_episodes()
         except EpisodeError as error:
             raise LogError(f"{files.label}: {error}") from error
@@ -69,25 +79,34 @@ class ZarrReader:
     def close(self) -> None:
         self._files.close()
 
-    def _open_arrays(self, mapping: Mapping[Field, str]) -> dict[Field, ZarrRows]:
-        keys = self._keys()
-        chosen = choose_keys(keys, mapping)
-        others = sorted(k for k in keys if k.startswith("camera_") and k != chosen["image"])
-        if others:
-            self.notes.append(f"cameras {others} are left out; to use one, map 'image' to it")
-        return {f: self._array(f"data/{k}", sparse=f != "image") for f, k in chosen.items()}
-
-    def _keys(self) -> frozenset[str]:
+    def _find_keys(self) -> frozenset[str]:
         start, end = f"{self._root}data/", "/.zarray"
         found = (n for n in self._names if n.startswith(start) and n.endswith(end))
         return frozenset(n.removeprefix(start).removesuffix(end) for n in found)
+
+    def _columns(self) -> Iterator[Column]:
+        """Those that can be read; what is wrong with the others is said when they are chosen."""
+        for key in sorted(self._keys):
+            try:
+                yield column(key, self._array(f"data/{key}"))
+            except EpisodeError:
+                continue
+
+    def _field(self, field: Field) -> Rows:
+        sparse = field != "image"
+        return rows_of(
+            self.fields[field], self._keys, lambda k: self._array(f"data/{k}", sparse=sparse)
+        )
 
     def _array(self, name: str, *, sparse: bool = False) -> ZarrRows:
         return ZarrRows(self._files, self._names, self._root + name, sparse=sparse)
 
     def _find_episodes(self) -> list[EpisodeRef]:
         ends = self._array(_ENDS)
-        ranges, notes = episode_rows(ends.read(0, ends.shape[0]), same_rows(self._rows.items()))
+        found = self._rows or {k: self._array(f"data/{k}") for k in self._keys}
+        if not found:
+            return []
+        ranges, notes = episode_rows(ends.read(0, ends.shape[0]), same_rows(found.items()))
         self.notes += notes
         file = printable(self._root.rstrip("/")) or self._files.label
         return [EpisodeRef(i, file, rows) for i, rows in enumerate(ranges)]

@@ -1,0 +1,133 @@
+"""HDF5 files from strangers: only what lies inside the file is followed, and every step is checked."""
+
+from collections.abc import Iterator
+from typing import IO
+
+import h5py
+import numpy as np
+
+from core.data.episode import EpisodeError
+from core.data.readers.chunked import ChunkedRows
+from core.data.readers.files import damaged, natural_key
+from core.data.readers.hdf5_array import HDF5_ERRORS, Hdf5Rows, rows_of_array
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+_MOST_CHILDREN = 1_000_000
+_MOST_ARRAYS = 500
+_DEEPEST = 8
+_ATTRIBUTE_BYTES = 1 << 20
+
+
+class Hdf5:
+    """An open file. Soft links and links to other files are as if they were not there."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._name = name
+        self._stream = file
+        self.outside: list[str] = []
+        """Links that were not followed."""
+        try:
+            self._file = h5py.File(file, "r")
+        except HDF5_ERRORS as error:
+            file.close()
+            cut = "truncated" in str(error)
+            raise EpisodeError(
+                "truncated" if cut else "unreadable",
+                name,
+                f"is not a whole HDF5 file ({str(error)[:200]})",
+                fix="close the file in the recorder, even when it is stopped, and upload it again",
+            ) from error
+
+    def close(self) -> None:
+        self._file.close()
+        self._stream.close()
+
+    def names(self, path: str = "") -> tuple[str, ...]:
+        """Children of a group in natural order; none if there is no such group."""
+        found = self._find(path)
+        return self._children(found) if isinstance(found, h5py.Group) else ()
+
+    def is_array(self, path: str) -> bool:
+        return isinstance(self._find(path), h5py.Dataset)
+
+    def rows(self, path: str, lead: int | None = None) -> ChunkedRows | Hdf5Rows:
+        """The array at a path, or its element `lead`; `EpisodeError` if it cannot be read."""
+        found = self._find(path)
+        if not isinstance(found, h5py.Dataset):
+            raise damaged(self._place(path), "there is no such array")
+        return rows_of_array(found, self._place(path), lead)
+
+    def arrays(self, path: str = "", depth: int = _DEEPEST) -> tuple[str, ...]:
+        """Paths of all arrays below a group, relative to it."""
+        found = self._find(path)
+        below = self._below(found, depth) if isinstance(found, h5py.Group) else ()
+        return tuple(sorted(below, key=natural_key))
+
+    def attribute(self, path: str, name: str) -> str | float | None:
+        """A number or a text beside a group or array, or None."""
+        found = self._find(path)
+        try:
+            if found is None or name not in found.attrs:
+                return None
+            held = found.attrs.get_id(name)
+            if held.get_storage_size() > _ATTRIBUTE_BYTES or held.dtype.kind not in "buifSO":
+                return None
+            value = found.attrs[name]
+        except HDF5_ERRORS as error:
+            raise damaged(f"{self._place(path)}@{name}", error) from error
+        if isinstance(value, np.ndarray) and value.size == 1:
+            value = value.reshape(())[()]
+        if isinstance(value, bytes):
+            return value.decode("utf-8", "replace")
+        return value if isinstance(value, str) else _number(value)
+
+    def _find(self, path: str) -> h5py.Group | h5py.Dataset | None:
+        """What lies at a path, reached over hard links only."""
+        at: h5py.Group | h5py.Dataset = self._file
+        try:
+            for name in filter(None, path.split("/")):
+                if not isinstance(at, h5py.Group) or not self._is_inside(at, name):
+                    return None
+                at = at[name]
+        except HDF5_ERRORS as error:
+            raise damaged(self._place(path), error) from error
+        return at if isinstance(at, h5py.Group | h5py.Dataset) else None
+
+    def _children(self, group: h5py.Group) -> tuple[str, ...]:
+        try:
+            if len(group) > _MOST_CHILDREN:
+                raise damaged(self._place(group.name), f"has more than {_MOST_CHILDREN} entries")
+            inside = [n for n in group if self._is_inside(group, n)]
+        except HDF5_ERRORS as error:
+            if isinstance(error, EpisodeError):
+                raise
+            raise damaged(self._place(""), error) from error
+        return tuple(sorted(inside, key=natural_key))
+
+    def _is_inside(self, group: h5py.Group, name: str) -> bool:
+        raw = name.encode("utf-8", "surrogateescape")
+        if raw not in group.id:
+            return False
+        if group.id.links.get_info(raw).type == h5py.h5l.TYPE_HARD:
+            return True
+        path = f"{group.name.rstrip('/')}/{name}"
+        if path not in self.outside:
+            self.outside.append(path)
+        return False
+
+    def _below(self, group: h5py.Group, depth: int, prefix: str = "") -> Iterator[str]:
+        for i, name in enumerate(self._children(group)):
+            if i >= _MOST_ARRAYS:
+                return
+            child = self._find(f"{group.name}/{name}")
+            if isinstance(child, h5py.Dataset):
+                yield prefix + name
+            elif isinstance(child, h5py.Group) and depth > 1:
+                yield from self._below(child, depth - 1, f"{prefix}{name}/")
+
+    def _place(self, path: str | None) -> str:
+        return f"{self._name}:{path}" if path else self._name
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, bool | int | float | np.generic) else None
