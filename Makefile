@@ -9,7 +9,7 @@ KEEP ?= 1
 PRESET ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-slow check format secrets clean
+.PHONY: help setup demo up test test-slow check format bench secrets clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ check: $(READY) ## Lint, format, types, import contracts
 format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: $(READY) ## List the benchmarks, one command per claim
+	@$(BIN)/python -m benchmarks
 
 secrets: ## Random passwords for docker compose, under secrets/
 	@sh deploy/make_secrets.sh
