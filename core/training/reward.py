@@ -83,7 +83,7 @@ def regression(spec: GlobalModelSpec, reward: LoggedReward, dataset: Dataset) ->
         outputs = reward(frames.flatten(0, 1), actions.flatten(0, 1))
         predicted, end = (o.unflatten(0, target.shape) for o in outputs)
         missed = predicted - target
-        loss = (missed**2).mean() + (missed.diff(dim=1) ** 2).mean() / change**2
+        loss: Tensor = (missed**2).mean() + (missed.diff(dim=1) ** 2).mean() / change**2
         if "terminated" in batch:
             loss = loss + cross_entropy(end, batch["terminated"][:, :-1].float())
         return loss
