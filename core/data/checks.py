@@ -5,13 +5,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from core.data.codes import Code
+from core.data.codes import Code, Remark
 from core.data.episode import Episode, EpisodeError
 from core.data.readers.base import EpisodeRef
-from core.data.report import Finding
 
 _FROZEN_FRAMES = 10
 _CONSTANT_STEPS = 10
+_LONG_SHARE = 0.25
+_PADDED_FRAMES = 5
+_CLIPPED_STEPS = 5
+_CLIPPED_SHARE = 0.2
+_MANY_VALUES = 8
+"""A column of fewer values is a switch, and a switch stands at its ends."""
 
 
 class Duplicates:
@@ -34,60 +39,131 @@ class Duplicates:
             )
 
 
-def check_motion(episode: Episode) -> None:
-    """`EpisodeError` if no frame of three or more differs from the first."""
-    if len(episode) > 2 and _longest_still(episode.frames)[1] == len(episode):
+def check_pictures(frames: np.ndarray) -> None:
+    """`EpisodeError` if no frame of three or more differs, or pixels are 0 and 1 only."""
+    if len(frames) > 2 and _longest_still(frames)[1] == len(frames):
         raise EpisodeError(
             "frozen",
             "image",
-            f"all {len(episode)} frames are the same",
+            f"all {len(frames)} frames are the same",
             fix="check the camera, and leave the episode out",
             frame=0,
         )
+    if frames[:, ::8, ::8].max() <= 1 and frames.any() and frames.max() <= 1:
+        raise EpisodeError(
+            "pixel_range",
+            "image",
+            "every pixel is 0 or 1 of 255: values of 0..1 were stored as whole numbers",
+            fix="multiply pictures by 255 before they are stored as uint8",
+        )
 
 
-def warnings(episode: Episode, ref: EpisodeRef) -> Iterator[Finding]:
+def padding(episode: Episode) -> EpisodeError | None:
+    """What fills up the end of an episode: black frames, or still ones without any action."""
+    frames = episode.frames
+    still = int(_last_run(frames.reshape(len(frames), -1)))
+    black = not frames[-1].any()
+    first = len(frames) - still if black else len(frames) - still + 1
+    idle = not episode.actions[max(first - 1, 0) :].any()
+    if len(frames) - first < _PADDED_FRAMES or first < 2 or not idle:
+        return None
+    what = "black" if black else "the same"
+    return EpisodeError(
+        "padding",
+        "image",
+        f"frames {first} to {len(frames) - 1} are {what} and their actions are 0: "
+        "this looks like filling, not like recording",
+        fix="set bad_episodes to 'trim' to cut it off, or store the real length",
+        frame=first,
+    )
+
+
+def remarks(episode: Episode, ref: EpisodeRef) -> Iterator[Remark]:
     """Doubtful things in a usable episode."""
+    actions = episode.actions
     start, length = _longest_still(episode.frames)
-    if length >= _FROZEN_FRAMES and _moves(episode.actions[start : start + length - 1]):
-        yield _warning(
+    if length >= _FROZEN_FRAMES and _moves(actions[start : start + length - 1]):
+        yield _remark(
             "frozen",
             ref,
-            f"frames {start} to {start + length - 1} are the same while the actions change",
+            f"image: frames {start} to {start + length - 1} are the same while the actions change",
             "check whether the camera dropped frames; cut them out if so",
             start,
         )
-    if len(episode.actions) >= _CONSTANT_STEPS and not _moves(episode.actions):
-        yield _warning(
+    if len(actions) < _CONSTANT_STEPS:
+        return
+    if not _moves(actions):
+        yield _remark(
             "constant_actions",
             ref,
-            f"actions: all {len(episode.actions)} are the same",
+            f"actions: all {len(actions)} are the same",
             "check that the command was recorded; an episode without it teaches nothing",
             None,
         )
+        return
+    yield from _frozen_actions(episode, ref)
+    yield from _clipped_actions(actions, ref)
 
 
-def _moves(actions: np.ndarray) -> bool:
-    return bool((actions != actions[:1]).any())
+def _frozen_actions(episode: Episode, ref: EpisodeRef) -> Iterator[Remark]:
+    start, length = _longest_run(episode.actions)
+    frames = episode.frames[start : start + length]
+    if (
+        length >= max(_CONSTANT_STEPS, _LONG_SHARE * len(episode.actions))
+        and (frames != frames[:1]).any()
+    ):
+        yield _remark(
+            "frozen_actions",
+            ref,
+            f"actions: steps {start} to {start + length - 1} are the same while the frames change",
+            "check whether the recorder lost the command; cut these steps out if so",
+            start,
+        )
+
+
+def _clipped_actions(actions: np.ndarray, ref: EpisodeRef) -> Iterator[Remark]:
+    for column, values in enumerate(actions.T):
+        if len(np.unique(values)) < _MANY_VALUES:
+            continue
+        for bound, side in ((values.min(), "least"), (values.max(), "greatest")):
+            at = np.flatnonzero(values == bound)
+            if bound == 0 or len(at) < max(_CLIPPED_STEPS, _CLIPPED_SHARE * len(values)):
+                continue
+            yield _remark(
+                "clipped_actions",
+                ref,
+                f"actions: column {column} stands at its {side} value, {bound:g}, in "
+                f"{len(at)} of {len(values)} steps",
+                "check whether the command was cut to a range; record what was sent to the robot",
+                int(at[0]),
+            )
+
+
+def _moves(rows: np.ndarray) -> bool:
+    return bool((rows != rows[:1]).any())
 
 
 def _longest_still(frames: np.ndarray) -> tuple[int, int]:
     """First frame and number of frames of the longest run of equal frames."""
     flat = frames.reshape(len(frames), -1)
-    words = flat.view(np.uint64) if flat.shape[1] % 8 == 0 else flat
-    edges = np.flatnonzero([True, *(words[1:] != words[:-1]).any(1), True])
+    return _longest_run(flat.view(np.uint64) if flat.shape[1] % 8 == 0 else flat)
+
+
+def _longest_run(rows: np.ndarray) -> tuple[int, int]:
+    """First row and number of rows of the longest run of equal rows."""
+    edges = np.flatnonzero([True, *(rows[1:] != rows[:-1]).any(1), True])
     lengths = np.diff(edges)
     longest = int(np.argmax(lengths))
     return int(edges[longest]), int(lengths[longest])
 
 
-def _warning(code: Code, ref: EpisodeRef, message: str, fix: str, frame: int | None) -> Finding:
-    return Finding(
-        severity="warning",
-        code=code,
-        file=ref.file,
-        episode=ref.number,
-        frame=frame,
-        message=message,
-        fix=fix,
-    )
+def _last_run(rows: np.ndarray) -> int:
+    """Number of rows at the end that are the same."""
+    count = 1
+    while count < len(rows) and (rows[-count - 1] == rows[-1]).all():
+        count += 1
+    return count
+
+
+def _remark(code: Code, ref: EpisodeRef, message: str, fix: str, frame: int | None) -> Remark:
+    return Remark(code, message, fix, file=ref.file, episode=ref.number, frame=frame)

@@ -1,10 +1,14 @@
 """Fields of a log to an `Episode`: image layout and size, types, and one row per transition."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from core.data.episode import MIN_FRAMES, Episode, EpisodeError
-from core.data.pixels import Layout, Range, resized
+from core.data.episode import MIN_FRAMES, Episode, EpisodeError, check_finite
+from core.data.pixels import Layout, Range
 from core.data.readers.base import Field, Fields, LogError, RowSlice
+from core.data.shaping import Shaping
+from core.jobs.spec import IngestSpec
 
 _BLOCK_BYTES = 8 << 20
 _MOST_EPISODE_BYTES = 4 << 30
@@ -12,15 +16,28 @@ _MOST_COLUMNS = 4096
 _SIDE_MULTIPLE = 8
 
 
+@dataclass
+class Changes:
+    """What was done to all pictures and actions, for the report."""
+
+    squeezed: tuple[int, int] | None = None
+    """Height and width of pictures that were not square, if any were squeezed."""
+    converted: str = ""
+    """Type, range and layout of pictures that were not (T, H, W, C) u8 as logged."""
+    last_action: bool = False
+    """There were as many actions as frames."""
+
+
 class Conformer:
     """Makes episodes alike. Holds what was learnt from the first ones: pixel range and size."""
 
-    def __init__(self, image_size: int | None) -> None:
-        self._size = (image_size, image_size) if image_size else None
-        self._kept = image_size is None
+    def __init__(self, spec: IngestSpec) -> None:
+        self._size = (spec.image_size, spec.image_size) if spec.image_size else None
+        self._kept = spec.image_size is None
+        self._shaping = Shaping.of(spec)
+        self._relative = spec.relative_actions
         self._range = Range()
-        self.squeezed: tuple[int, int] | None = None
-        """Height and width of logged frames that are not square, if any were resized."""
+        self.changes = Changes()
 
     def episode(self, fields: Fields, source: str) -> Episode:
         """Read and convert one episode; `EpisodeError` if it cannot be used, `LogError` if the
@@ -35,9 +52,14 @@ class Conformer:
             )
         actions = _per_step(fields, "action", length, columns=True)
         assert actions is not None  # readers offer no episode without actions
+        state = _values(fields, "state", columns=True)
+        for field, values in (("actions", actions), ("state", state)):
+            if values is not None and values.dtype.kind in "buif":
+                check_finite(field, values)  # before the frames, which cost more to read
+        self.changes.last_action |= len(fields["action"]) == length
         return Episode(
-            actions=actions,
-            state=_values(fields, "state", columns=True),
+            actions=_relative(actions, state, self._relative),
+            state=state,
             reward=_per_step(fields, "reward", length),
             terminated=_per_step(fields, "terminated", length),
             success=_success(fields, length),
@@ -59,13 +81,14 @@ class Conformer:
         row_bytes = int(np.prod(image.shape[1:])) * image.rows.dtype.itemsize
         step = max(1, _BLOCK_BYTES // row_bytes)
         for i in range(0, len(image), step):
-            block = self._range.to_u8(image.read(i, min(i + step, len(image))), i)
-            frames[i : i + step] = resized(block, layout, height, width)
+            block = self._range.to_u8(_read(image, i, min(i + step, len(image))), i)
+            frames[i : i + step] = self._shaping.apply(block, layout, height, width)
+        self._note_conversion(image, layout)
         return frames
 
     def _target(self, layout: Layout) -> tuple[int, int]:
         """Height and width of stored frames."""
-        here = (layout.height, layout.width)
+        here = self._shaping.size(layout)
         if self._size is None:
             if here[0] != here[1] or here[0] % _SIDE_MULTIPLE:
                 raise LogError(
@@ -82,8 +105,55 @@ class Conformer:
                 fix="set image_size, so that all frames are resized to it",
             )
         if here[0] * self._size[1] != here[1] * self._size[0]:
-            self.squeezed = here
+            self.changes.squeezed = here
         return self._size
+
+    def _note_conversion(self, image: RowSlice, layout: Layout) -> None:
+        parts = []
+        if image.rows.dtype != np.uint8:
+            parts.append(f"{image.rows.dtype} of 0..{self._range.greatest:g}")
+        if layout.channels_first:
+            parts.append("channels first")
+        self.changes.converted = self.changes.converted or ", ".join(parts)
+
+
+def _read(image: RowSlice, start: int, stop: int) -> np.ndarray:
+    """Rows of pictures; an `EpisodeError` says which frame cannot be read."""
+    try:
+        return image.read(start, stop)
+    except EpisodeError as error:
+        if error.frame is None:
+            error.frame = _first_unreadable(image, start, stop)
+        raise
+
+
+def _first_unreadable(image: RowSlice, start: int, stop: int) -> int:
+    for row in range(start, stop - 1):
+        try:
+            image.read(row, row + 1)
+        except EpisodeError:
+            return row
+    return stop - 1
+
+
+def _relative(actions: np.ndarray, state: np.ndarray | None, to: str) -> np.ndarray:
+    """Absolute actions (T, A) as changes: of the action before, or from the state (T + 1, S)."""
+    if to == "none":
+        return actions
+    wide = actions.astype(np.float64)
+    if to == "previous":
+        return np.diff(wide, axis=0, prepend=wide[:1])
+    if state is None or state.shape[1] < actions.shape[1]:
+        raise EpisodeError(
+            "wrong_shape",
+            "state",
+            "is missing" if state is None else f"has {state.shape[1]} columns, fewer than actions",
+            fix="map to 'state' what the action commands, in the same order, or make actions "
+            "relative to 'previous'",
+        )
+    steps = min(len(actions), len(state))  # the check of lengths comes later
+    changes: np.ndarray = wide[:steps] - state[:steps, : actions.shape[1]]
+    return changes
 
 
 def _per_step(fields: Fields, name: Field, length: int, columns: bool = False) -> np.ndarray | None:

@@ -103,17 +103,18 @@ def _checked(
             f"has {len(value)} rows where {rows} belong to {rows + (field in _PER_STEP)} frames",
             fix="record every field at the rate of the frames",
         )
-    _check_finite(field, value)
+    check_finite(field, value)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused
         stored = value.astype(dtype, copy=False)
-    _check_finite(field, stored)
+    check_finite(field, stored)
     return stored
 
 
 _PER_STEP = ("actions", "reward", "terminated")
 
 
-def _check_finite(field: str, value: np.ndarray) -> None:
+def check_finite(field: str, value: np.ndarray) -> None:
+    """`EpisodeError` at the first row (frame) of numbers `value` that is NaN or infinite."""
     finite = np.isfinite(value)
     if finite.all():
         return

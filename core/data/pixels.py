@@ -1,4 +1,4 @@
-"""Images of any common layout and range to (H, W, 3) uint8 RGB."""
+"""How logged pictures lie in memory, and what their values mean."""
 
 from dataclasses import dataclass
 
@@ -46,6 +46,11 @@ class Range:
         self._scale: float | None = None
         """255 / greatest value; None until a float image that is not black was seen."""
 
+    @property
+    def greatest(self) -> float:
+        """White, in the logs' own values."""
+        return 255.0 / (self._scale or 1.0)
+
     def to_u8(self, block: np.ndarray, first_frame: int) -> np.ndarray:
         """Same shape in uint8; `EpisodeError` for values outside the range, with the frame."""
         if block.dtype == np.uint8:
@@ -73,22 +78,6 @@ class Range:
         scale = self._scale or 1.0
         _check_within(flat, 0, 255 / scale, first_frame)
         return cv2.convertScaleAbs(flat, alpha=scale).reshape(block.shape)
-
-
-def resized(frames: np.ndarray, layout: Layout, height: int, width: int) -> np.ndarray:
-    """Frames of a layout, u8, as (T, height, width, 3); shrunk by averaging over areas."""
-    if layout.channels_first:
-        frames = frames.transpose(0, 2, 3, 1)
-    if frames.ndim == 3:
-        frames = frames[..., None]
-    if (layout.height, layout.width) != (height, width):
-        out = np.empty((len(frames), height, width, frames.shape[3]), np.uint8)
-        for small, frame in zip(out, frames, strict=True):
-            large = np.ascontiguousarray(frame)
-            area = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
-            small[...] = area.reshape(small.shape)
-        frames = out
-    return np.broadcast_to(frames, (*frames.shape[:3], 3))
 
 
 def _check_within(block: np.ndarray, low: float, high: float, first_frame: int) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from core.artifacts import StagePaths, UnknownArtifact
+from core.data.codes import Remark
 from core.data.dataset import Dataset
 from core.data.intake import Intake
 from core.data.readers import Reader, open_logs
@@ -34,18 +35,13 @@ def run(spec: IngestSpec, paths: StagePaths, recorder: Recorder) -> dict[str, Js
     data, upload = _find(paths, spec.upload)
     label = printable(upload.filename)
     with closing(open_logs(data, label=label, format=spec.format, mapping=spec.mapping)) as reader:
-        intake = Intake(reader, label, spec.image_size, spec.bad_episodes)
+        intake = Intake(reader, label, spec)
         with DatasetWriter(paths.out) as writer:
             _copy(intake, writer, len(reader.episodes), recorder)
             _refuse_too_few(writer, intake, label)
             if reader.meta.action_kind not in (None, spec.action_kind):
-                intake.remark(
-                    "action_kind",
-                    f"actions: meta.json says {reader.meta.action_kind}, which is used in place of "
-                    f"the {spec.action_kind} asked for",
-                    "correct meta.json if it is wrong",
-                )
-            dataset = _finish(writer, reader, spec, {label: upload.sha256})
+                intake.remark(_other_kind(reader, spec))
+            dataset = _finish(writer, reader, intake, spec, {label: upload.sha256})
         report = intake.report(dataset)
     (paths.out / REPORT_FILE).write_text(report.model_dump_json(indent=1))
     _write_previews(dataset, recorder)
@@ -86,18 +82,30 @@ def _refuse_too_few(writer: DatasetWriter, intake: Intake, label: str) -> None:
     )
 
 
+def _other_kind(reader: Reader, spec: IngestSpec) -> Remark:
+    return Remark(
+        "action_kind",
+        f"actions: the logs say {reader.meta.action_kind}, which is used in place of the "
+        f"{spec.action_kind} asked for",
+        "correct the logs if they are wrong",
+    )
+
+
 def _finish(
-    writer: DatasetWriter, reader: Reader, spec: IngestSpec, sources: dict[str, str]
+    writer: DatasetWriter,
+    reader: Reader,
+    intake: Intake,
+    spec: IngestSpec,
+    sources: dict[str, str],
 ) -> Dataset:
-    meta = reader.meta
     return writer.finish(
         name=spec.name,
-        fps=meta.fps or spec.fps,
-        action_kind=meta.action_kind or spec.action_kind,
-        task=meta.task,
+        fps=intake.fps,
+        action_kind=intake.action_kind,
+        task=reader.meta.task,
         seed=spec.seed,
         validation_fraction=spec.validation_fraction,
-        units={"frames": "RGB, 0 to 255", **meta.units},
+        units=intake.units,
         sources=sources,
         spec=spec.model_dump(mode="json"),
     )

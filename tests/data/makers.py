@@ -158,6 +158,8 @@ def ingest(
     return out, result["dataset"]  # type: ignore[return-value]
 
 
-def findings(out: Path) -> list[dict[str, Any]]:
+def findings(out: Path, *severities: str) -> list[dict[str, Any]]:
+    """Errors and warnings, or those of the severities named."""
     report: dict[str, Any] = json.loads((out / "report.json").read_text())
-    return list(report["findings"])
+    wanted = severities or ("error", "warning")
+    return [f for f in report["findings"] if f["severity"] in wanted]

@@ -116,7 +116,9 @@ def test_progress_counts_episodes_and_cancel_stops_between_them(tmp_path: Path) 
 def test_broken_episodes_are_dropped_and_reported(tmp_path: Path) -> None:
     bad = log(1)
     bad["action"][3, 1] = np.nan
-    out, result = ingest(tmp_path, lambda p: npz_zip(p, [log(0), bad, log(2), log(0)]))
+    out, result = ingest(
+        tmp_path, lambda p: npz_zip(p, [log(0), bad, log(2), log(0)]), units={"actions": "m"}
+    )
     assert (result["episodes"], result["dropped"], result["errors"]) == (2, 2, 2)
     nan, duplicate = findings(out)
     assert nan == {

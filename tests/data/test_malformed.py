@@ -11,7 +11,9 @@ import zarr
 
 from core.data.intake import Intake
 from core.data.readers import open_logs
+from core.jobs.spec import IngestSpec
 from tests.data.makers import (
+    UPLOAD,
     findings,
     ingest,
     log,
@@ -155,7 +157,7 @@ def test_random_damage_never_raises_anything_but_value_errors(tmp_path: Path) ->
             except ValueError:
                 refused += 1
                 continue
-            intake = Intake(reader, "data", None, "drop")
+            intake = Intake(reader, "data", IngestSpec(upload=UPLOAD, name="logs"))
             refused += any(one is None for one in intake.episodes())
             reader.close()
     assert refused > 200
