@@ -24,9 +24,7 @@ class IngestSpec(Spec):
     kind: Literal["ingest"] = "ingest"
     upload: ArtifactId = Field(description="Finished upload that holds the logs")
     name: Name = Field(description="Name of the dataset")
-    format: Literal["auto", "hdf5", "npz", "zarr"] = Field(
-        "auto", description="Format of the logs"
-    )
+    format: Literal["auto", "hdf5", "npz", "zarr"] = Field("auto", description="Format of the logs")
     mapping: dict[str, str] = Field(
         default_factory=dict,
         description="Canonical field to key in the logs, e.g. {'action': 'cmd_vel'}",
@@ -108,6 +106,12 @@ class GlobalModelSpec(RewardChoice, Spec):
         ge=0,
         lt=1,
         description="Largest noise on past frames in training, in units of [-1, 1]",
+    )
+    autoregressive_steps: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Frames trained in a row, each from the model's own earlier ones",
     )
     num_denoising_steps: int = Field(1, ge=1, le=50, description="Euler steps per imagined frame")
     ema_decay: float = Field(0.995, ge=0, lt=1, description="Decay of the averaged weights")
