@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from dashboard.words import sentence
 
-FieldType = Literal["integer", "number", "text", "choice", "artifact", "integers", "mapping"]
+FieldType = Literal[
+    "integer", "number", "text", "choice", "artifact", "integers", "texts", "mapping"
+]
 ARTIFACTS = ("dataset", "global_model", "local_model", "policy")
 _UNSHOWN = frozenset({"kind"})
 
@@ -54,6 +56,8 @@ def value(field: Field, typed: Any) -> Any:
         return None if field.nullable else field.default
     if field.type == "integers":
         return _integers(str(typed))
+    if field.type == "texts":
+        return _texts(str(typed))
     if field.type == "mapping":
         return _mapping(str(typed))
     if field.type == "integer":
@@ -81,7 +85,7 @@ def spec(found: list[Field], typed: Mapping[str, Any]) -> tuple[dict[str, Any], 
 
 def shown(field: Field) -> Any:
     """The default as its widget takes it."""
-    if field.type == "integers":
+    if field.type in ("integers", "texts"):
         return ", ".join(str(n) for n in field.default or ())
     if field.type == "mapping":
         return json.dumps(field.default) if field.default else ""
@@ -121,6 +125,8 @@ def _type(name: str, plain: Mapping[str, Any]) -> FieldType:
         return "artifact"
     if "enum" in plain:
         return "choice"
+    if "$ref" in plain.get("items", {}):
+        return "texts"  # things that the service also reads as text, such as episode:frame
     by_json: dict[str, FieldType] = {
         "integer": "integer",
         "number": "number",
@@ -128,6 +134,10 @@ def _type(name: str, plain: Mapping[str, Any]) -> FieldType:
         "object": "mapping",
     }
     return by_json.get(str(plain.get("type")), "text")
+
+
+def _texts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _integers(text: str) -> list[int]:

@@ -167,12 +167,18 @@ class ServiceClient:
         upload_id: str | None = None,
         name: str | None = None,
         task: str | None = None,
+        reward: str = "logged",
+        goals: Sequence[str] = (),
         seed: int = 0,
         key: str | None = None,
     ) -> Pipeline:
-        """Queue the whole line for a dataset, or for an upload that becomes one."""
+        """Queue the whole line for a dataset, or for an upload that becomes one.
+
+        `goals` are frames as `episode:frame`, for the ranking reward.
+        """
         source = {"dataset_id": dataset_id, "upload_id": upload_id, "name": name}
-        body = {**source, "preset": preset, "task": task, "seed": seed}
+        chosen = {"reward": reward, "goals": list(goals)}
+        body = {**source, **chosen, "preset": preset, "task": task, "seed": seed}
         return Pipeline.model_validate(self._post(f"{API}/pipelines", body, key))
 
     def jobs(

@@ -25,6 +25,11 @@ SetOption = Annotated[
 NameOption = Annotated[str | None, typer.Option(help="Name of the job and of what it makes")]
 FollowOption = Annotated[bool, typer.Option("--follow/--no-follow", help="Watch until the end")]
 GlobalOption = Annotated[str, typer.Option("--global-model", help="Id of the global model")]
+RewardOption = Annotated[str, typer.Option(help="logged, success or ranking")]
+GoalOption = Annotated[
+    list[str] | None,
+    typer.Option("--goal", metavar="EPISODE:FRAME", help="Goal frame for ranking; repeat it"),
+]
 LocalOption = Annotated[str, typer.Option("--local-model", help="Id of the local model")]
 
 
@@ -32,6 +37,8 @@ LocalOption = Annotated[str, typer.Option("--local-model", help="Id of the local
 def train_global(
     context: typer.Context,
     dataset: DatasetOption,
+    reward: RewardOption = "logged",
+    goals: GoalOption = None,
     preset: PresetOption = None,
     seed: SeedOption = 0,
     fields: SetOption = None,
@@ -39,7 +46,8 @@ def train_global(
     watch: FollowOption = False,
 ) -> None:
     """The diffusion world model and its reward model."""
-    spec = {"dataset": dataset, "seed": seed, **values(fields)}
+    spec = {"dataset": dataset, "reward": reward, "goals": goals or [], "seed": seed}
+    spec |= values(fields)
     _one(context, Kind.GLOBAL_MODEL, spec, preset, name, watch)
 
 
@@ -47,6 +55,9 @@ def train_global(
 def train_local(
     context: typer.Context,
     dataset: DatasetOption,
+    global_model: Annotated[
+        str | None, typer.Option(help="Id of the global model that labels and teaches it")
+    ] = None,
     preset: PresetOption = None,
     seed: SeedOption = 0,
     fields: SetOption = None,
@@ -54,7 +65,7 @@ def train_local(
     watch: FollowOption = False,
 ) -> None:
     """The local model, which gradients flow through."""
-    spec = {"dataset": dataset, "seed": seed, **values(fields)}
+    spec = {"dataset": dataset, "global_model": global_model, "seed": seed, **values(fields)}
     _one(context, Kind.LOCAL_MODEL, spec, preset, name, watch)
 
 
@@ -83,6 +94,8 @@ def train_pipeline(
     name: Annotated[str | None, typer.Option(help="Name of the dataset made of logs")] = None,
     preset: Annotated[str, typer.Option(help="How much it may cost")] = "demo",
     task: Annotated[str | None, typer.Option(help="True simulator: push_disc or push_t")] = None,
+    reward: RewardOption = "logged",
+    goals: GoalOption = None,
     seed: SeedOption = 0,
     watch: FollowOption = True,
 ) -> None:
@@ -97,6 +110,8 @@ def train_pipeline(
             upload_id=upload,
             name=name or (logs.stem if logs is not None else None),
             task=task,
+            reward=reward,
+            goals=goals or (),
             seed=seed,
         )
         _finish(client, line.jobs, watch)

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from api.deps import CallerDep, IdempotencyKey, Services, ServicesDep
 from api.errors import Problem
@@ -11,13 +11,14 @@ from api.routes.jobs import body_hash
 from api.views import job_replies
 from core.jobs import presets, replies
 from core.jobs.presets import Preset
+from core.jobs.rewards import RewardChoice
 from core.jobs.spec import ArtifactId, Kind, Name, Seed
 from core.jobs.store import Submission
 
 router = APIRouter(prefix="/pipelines", tags=["pipelines"])
 
 
-class NewPipeline(BaseModel):
+class NewPipeline(RewardChoice):
     """Either a dataset, or an upload and the name of the dataset to be made of it."""
 
     model_config = ConfigDict(extra="forbid")
@@ -46,6 +47,8 @@ def submit(
         upload=body.upload_id,
         dataset=body.dataset_id,
         task=body.task,
+        reward=body.reward,
+        goals=body.goals,
         seed=body.seed,
     )
     jobs = s.store.submit_many(

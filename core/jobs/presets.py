@@ -1,9 +1,10 @@
 """Presets: functions that return the specs of a whole pipeline."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
+from core.jobs.rewards import GoalFrame, RewardKind
 from core.jobs.spec import (
     PREFIXES,
     EvaluateSpec,
@@ -56,6 +57,8 @@ def pipeline(
     upload: str | None = None,
     dataset: str | None = None,
     task: str | None = None,
+    reward: RewardKind = "logged",
+    goals: Sequence[GoalFrame] = (),
     seed: int = 0,
 ) -> dict[Kind, Spec]:
     """Specs of the line from an upload, or from a dataset, to a judged policy; in running order.
@@ -69,7 +72,7 @@ def pipeline(
     world = data | {"global_model": ids[Kind.GLOBAL_MODEL], "local_model": ids[Kind.LOCAL_MODEL]}
     judged = world | {"policy": ids[Kind.POLICY]}
     fields: dict[Kind, tuple[type[Spec], dict[str, object]]] = {
-        Kind.GLOBAL_MODEL: (GlobalModelSpec, dict(data)),
+        Kind.GLOBAL_MODEL: (GlobalModelSpec, data | {"reward": reward, "goals": tuple(goals)}),
         Kind.LOCAL_MODEL: (LocalModelSpec, data | {"global_model": ids[Kind.GLOBAL_MODEL]}),
         Kind.POLICY: (PolicySpec, dict(world)),
         Kind.EVALUATE: (EvaluateSpec, judged | {"task": task}),

@@ -37,6 +37,7 @@ def _line(specs: dict[str, Any], known: choices.Artifacts) -> None:
     )
     tasks = forms.fields(specs["kinds"]["evaluate"])
     task = next(f for f in tasks if f.name == "task")
+    world = {f.name: f for f in forms.fields(specs["kinds"]["global_model"])}
     with st.form("line"):
         left, right = st.columns(2)
         dataset = left.selectbox(
@@ -68,11 +69,21 @@ def _line(specs: dict[str, Any], known: choices.Artifacts) -> None:
             help="Same seed, same result",
             key="line_seed",
         )
+        reward = left.selectbox(
+            "Reward", world["reward"].options, help=world["reward"].help, key="line_reward"
+        )
+        goals = right.text_input(
+            "Goal frames",
+            help=world["goals"].help,
+            placeholder="for ranking, e.g. 12:-1, 30:-1",
+            key="line_goals",
+        )
         if not st.form_submit_button(
             "Start", type="primary", icon=":material/rocket_launch:", key="line_start"
         ):
             return
     body = {"preset": preset, "dataset_id": dataset, "task": chosen or None, "seed": seed}
+    body |= {"reward": reward, "goals": forms.value(world["goals"], goals)}
     try:
         line = access.client().pipeline(**body, key=_key(body))
     except ServiceError as error:

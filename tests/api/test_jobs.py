@@ -148,6 +148,30 @@ def test_pipeline_from_a_dataset_takes_its_name(client: ServiceClient, service: 
     assert line.output("ingest") is None
 
 
+def test_pipeline_learns_the_reward_that_was_chosen(
+    client: ServiceClient, http: httpx.Client, service: Service
+) -> None:
+    dataset = makers.dataset(service.store, service.artifacts)
+    line = client.pipeline(
+        preset="smoke", dataset_id=dataset, reward="ranking", goals=["3:-1", "0:2"]
+    )
+    jobs = {j.kind: j for j in line.jobs}
+    assert jobs["global_model"].spec["reward"] == "ranking"
+    assert jobs["global_model"].spec["goals"] == [
+        {"episode": 3, "frame": -1},
+        {"episode": 0, "frame": 2},
+    ]
+    assert jobs["local_model"].spec["global_model"] == line.output("global_model")
+    assert jobs["local_model"].waiting_for == [jobs["global_model"].id]
+    for given, field in (
+        ({"reward": "ranking"}, "goals"),
+        ({"goals": ["3:-1"]}, "goals"),
+        ({"reward": "ranking", "goals": ["end of 3"]}, "goals.0"),
+    ):
+        body = {"preset": "smoke", "dataset_id": dataset, **given}
+        assert wrong_fields(problem(http.post("/api/v1/pipelines", json=body), 422)) == [field]
+
+
 def test_pipeline_needs_one_source(http: httpx.Client) -> None:
     both = {"upload_id": f"up_{'0' * 32}", "dataset_id": "ds_0123456789abcdef"}
     for source in ({}, both):

@@ -73,6 +73,16 @@ def test_list_of_numbers_survives_typing(numbers: list[int]) -> None:
         assert forms.value(channels, text) == numbers
 
 
+def test_goal_frames_are_typed_as_text() -> None:
+    fields = form(Kind.GLOBAL_MODEL)
+    made, wrong = forms.spec(
+        fields, {**untouched(fields), "reward": "ranking", "goals": "3:-1, 12 ,0:7"}
+    )
+    assert not wrong
+    asked = spec_adapter.validate_python({"kind": Kind.GLOBAL_MODEL, **made})
+    assert [str(g) for g in asked.goals] == ["3:-1", "12:-1", "0:7"]
+
+
 def test_unreadable_text_is_told_with_an_example() -> None:
     fields = form(Kind.GLOBAL_MODEL)
     typed = {**untouched(fields), "channels": "64, wide", "dataset": None}

@@ -197,6 +197,20 @@ def test_changed_fields_reach_the_spec_of_the_job(app: AppTest, lab: Lab, servic
     assert [t.value for t in app.title] == ["narrow"]
 
 
+def test_goal_frames_are_typed_as_episode_and_frame(
+    app: AppTest, lab: Lab, service: Service
+) -> None:
+    opened(app, "train")
+    app.selectbox(key="line_preset").set_value("smoke")
+    app.selectbox(key="line_reward").set_value("ranking")
+    app.button(key="line_start").click().run()
+    assert "episode:frame" in texts(app), "ranking needs goals"
+    app.text_input(key="line_goals").set_value("0:-1, 1")
+    app.button(key="line_start").click().run()
+    job = next(j for j in service.store.list_jobs(limit=5) if j.kind == Kind.GLOBAL_MODEL)
+    assert job.spec["goals"] == [{"episode": 0, "frame": -1}, {"episode": 1, "frame": -1}]
+
+
 def test_refused_field_is_told_where_it_was_typed(app: AppTest, lab: Lab, service: Service) -> None:
     before = service.store.list_jobs(limit=1)[0].id
     opened(app, "train").segmented_control(key="what").set_value("One job").run()

@@ -71,6 +71,16 @@ def test_pipeline_of_a_dataset_is_queued_whole(service: Service) -> None:
     foglab("train", "pipeline", service=service, status=2)
 
 
+def test_goal_frames_are_given_as_episode_and_frame(service: Service) -> None:
+    dataset = makers.dataset(service.store, service.artifacts)
+    asked = ("train", "global", "--dataset", dataset, "--reward", "ranking")
+    refused = foglab(*asked, service=service, status=1)
+    assert "episode:frame" in refused.stderr
+    foglab(*asked, "--goal", "1:-1", "--goal", "4", service=service)
+    job = service.store.list_jobs(limit=1)[0]
+    assert job.spec["goals"] == [{"episode": 1, "frame": -1}, {"episode": 4, "frame": -1}]
+
+
 def test_refusals_are_one_sentence(service: Service) -> None:
     wrong = ("train", "local", "--dataset", "ds_ffffffffffffffff")
     refused = foglab(*wrong, service=service, status=1)
