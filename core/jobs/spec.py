@@ -24,7 +24,7 @@ class IngestSpec(Spec):
     kind: Literal["ingest"] = "ingest"
     upload: ArtifactId = Field(description="Finished upload that holds the logs")
     name: Name = Field(description="Name of the dataset")
-    format: Literal["auto", "hdf5", "npz", "zarr"] = Field("auto", description="Format of the logs")
+    format: Literal["auto", "lerobot", "hdf5", "npz", "zarr"] = Field("auto", description="Format of the logs")
     mapping: dict[str, str] = Field(
         default_factory=dict,
         description="Canonical field to key in the logs, e.g. {'action': 'cmd_vel'}",

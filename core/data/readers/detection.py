@@ -70,7 +70,7 @@ def described(reader: Reader, format: str, reason: str, mapping: dict[Field, str
         action_kind_why=why,
         task=reader.meta.task,
         units=dict(reader.meta.units),
-        notes=tuple(reader.notes),
+        notes=tuple(n if isinstance(n, str) else n.message for n in reader.notes),
         problem=str(missing or problem),
     )
 

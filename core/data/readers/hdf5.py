@@ -151,8 +151,9 @@ class Hdf5Reader:
             except EpisodeError:
                 continue
             found = column(key, rows)
-            packed = isinstance(rows, PackedPictures)
-            yield found.model_copy(update={"dtype": rows.encoding}) if packed else found
+            if isinstance(rows, PackedPictures):
+                found = found.model_copy(update={"dtype": rows.encoding})
+            yield found
 
     def _choose(self, columns: list[Column], mapping: Mapping[Field, str]) -> dict[Field, str]:
         """The layout's names, then the usual ones at any depth, then the first camera."""

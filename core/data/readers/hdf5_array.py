@@ -71,7 +71,8 @@ class Hdf5Chunks(ChunkedRows):
         if self._lead is None:
             return self._decoded(index)
         height = self._whole[0]
-        return self._decoded((self._lead // height, *index))[self._lead % height]
+        whole = self._decoded((self._lead // height, *index))
+        return np.asarray(whole[self._lead % height])
 
     def _decoded(self, index: tuple[int, ...]) -> np.ndarray:
         corner = tuple(i * c for i, c in zip(index, self._whole, strict=True))

@@ -54,9 +54,8 @@ class Robomimic(Layout):
         controller = settings.get("controller_configs")
         is_delta = controller.get("control_delta") if isinstance(controller, dict) else None
         rate = settings.get("control_freq")
-        is_rate = isinstance(rate, int | float) and 0 < rate <= 1000
         return LogMeta(
-            fps=float(rate) if is_rate else None,
+            fps=float(rate) if isinstance(rate, int | float) and 0 < rate <= 1000 else None,
             action_kind=_KINDS.get(str(is_delta)),
             task=text_of(problem, "language_instruction") or text_of(env, "env_name"),
         )

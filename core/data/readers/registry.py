@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.data.episode import EpisodeError
-from core.data.readers import hdf5, npz, zarr_store
+from core.data.readers import hdf5, lerobot, npz, zarr_store
 from core.data.readers.archive import DEFAULT_LIMITS, Limits
 from core.data.readers.base import (
     FORMATS_PAGE,
@@ -36,6 +36,12 @@ class Format:
 
 
 FORMATS: tuple[Format, ...] = (
+    Format(
+        "lerobot",
+        "meta/info.json with meta/episodes (LeRobot v2 or v3)",
+        lerobot.recognise,
+        lerobot.LeRobotReader,
+    ),
     Format("hdf5", "HDF5 files (.hdf5, .h5)", hdf5.recognise, hdf5.Hdf5Reader),
     Format("npz", "npz files, one per episode", npz.recognise, npz.NpzReader),
     Format(

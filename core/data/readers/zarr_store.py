@@ -103,10 +103,11 @@ class ZarrReader:
 
     def _find_episodes(self) -> list[EpisodeRef]:
         ends = self._array(_ENDS)
-        found = self._rows or {k: self._array(f"data/{k}") for k in self._keys}
+        found: list[tuple[str, Rows]] = [(f, r) for f, r in self._rows.items()]
+        found = found or [(k, self._array(f"data/{k}")) for k in self._keys]
         if not found:
             return []
-        ranges, notes = episode_rows(ends.read(0, ends.shape[0]), same_rows(found.items()))
+        ranges, notes = episode_rows(ends.read(0, ends.shape[0]), same_rows(found))
         self.notes += notes
         file = printable(self._root.rstrip("/")) or self._files.label
         return [EpisodeRef(i, file, rows) for i, rows in enumerate(ranges)]

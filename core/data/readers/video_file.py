@@ -1,0 +1,133 @@
+"""Videos as arrays of frames that are found by their time; decoded forward, each frame once."""
+
+import math
+from collections.abc import Iterator
+from typing import IO
+
+import av
+import numpy as np
+
+from core.data.episode import EpisodeError
+from core.data.readers.files import damaged
+from core.data.readers.pictures import MOST_PIXELS
+
+_CONTAINER = "mov,mp4,m4a,3gp,3g2,mj2"
+"""The only kind that is opened: playlists and the like could name other files."""
+_NEAR_SECONDS = 5.0
+"""Frames this far ahead are reached by decoding; further ones by a jump."""
+_ERRORS = (av.FFmpegError, OSError, ValueError, IndexError, EOFError)
+
+
+class Video:
+    """The first video stream of one mp4. Closes the stream of bytes it was given."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._file = file
+        self.name = name
+        self._frames: Iterator[av.VideoFrame] = iter(())
+        self._before: av.VideoFrame | None = None
+        self._after: av.VideoFrame | None = None
+        self._earliest = -math.inf
+        """Frames before this time are behind; to see them again, the file must be searched."""
+        try:
+            self._container = av.open(file, mode="r", format=_CONTAINER)
+            if not self._container.streams.video:
+                raise ValueError("it has no video stream")
+            self._stream = self._container.streams.video[0]
+            self._stream.thread_type = "AUTO"
+            codec = self._stream.codec_context
+            self.codec: str = codec.name
+            self.shape: tuple[int, int, int] = (codec.height, codec.width, 3)
+            if not 0 < codec.height * codec.width <= MOST_PIXELS:
+                raise ValueError(f"it has {codec.width} x {codec.height} pixels")
+            self._seek(0.0)
+        except _ERRORS as error:
+            file.close()
+            cut = "moov atom" in str(error) or isinstance(error, av.InvalidDataError)
+            raise EpisodeError(
+                "truncated" if cut else "unreadable",
+                name,
+                f"is not a whole mp4 ({error})",
+                fix="close the video in the recorder, or write it again as H.264 or AV1 mp4",
+            ) from error
+
+    def close(self) -> None:
+        self._container.close()
+        self._file.close()
+
+    @property
+    def rate(self) -> float | None:
+        """Frames per second on average, if the file says it."""
+        rate = self._stream.average_rate
+        return float(rate) if rate else None
+
+    def read(self, seconds: np.ndarray, slack: float) -> np.ndarray:
+        """(N, H, W, 3) u8: the frame nearest to each time; `EpisodeError` if it is further than
+        `slack` seconds away. Cheapest for rising times."""
+        frames = np.empty((len(seconds), *self.shape), np.uint8)
+        try:
+            for i, time in enumerate(seconds.tolist()):
+                frames[i] = self._picture(self._nearest(time), time, slack)
+        except _ERRORS as error:
+            if isinstance(error, EpisodeError):
+                raise
+            raise damaged(self.name, error) from error
+        return frames
+
+    def _nearest(self, time: float) -> av.VideoFrame | None:
+        self._go_near(time)
+        while self._after is not None and self._after.time < time:
+            self._before, self._after = self._after, next(self._frames, None)
+            self._earliest = max(self._earliest, self._before.time)
+        pair = [f for f in (self._before, self._after) if f is not None]
+        return min(pair, key=lambda f: abs(f.time - time), default=None)
+
+    def _go_near(self, time: float) -> None:
+        """Jump if the time lies behind, or far ahead."""
+        last = self._after or self._before
+        is_far = last is not None and time > last.time + _NEAR_SECONDS
+        if time < self._earliest or (is_far and self._after is not None):
+            self._seek(time)
+
+    def _seek(self, time: float) -> None:
+        """Stand at or before a time; at the start where a file's index of key frames is wrong."""
+        for target in (time, 0.0):
+            self._container.seek(max(0, int(target * av.time_base)), backward=True)
+            self._frames = self._container.decode(self._stream)
+            self._before, self._after = None, next(self._frames, None)
+            if self._after is not None and self._after.time <= time:
+                self._earliest = self._after.time
+                return
+        self._earliest = -math.inf
+
+    def _picture(self, frame: av.VideoFrame | None, time: float, slack: float) -> np.ndarray:
+        if frame is None or abs(frame.time - time) > slack:
+            found = (
+                "the video is empty" if frame is None else f"the nearest is at {frame.time:.4f} s"
+            )
+            raise EpisodeError(
+                "time_skew",
+                self.name,
+                f"has no frame at {time:.4f} s; {found}",
+                fix="write the video again with one frame per row of the data",
+            )
+        picture = frame.to_ndarray(format="rgb24")
+        if picture.shape != self.shape:
+            height, width = picture.shape[:2]
+            raise damaged(self.name, f"it turns to {width} x {height} pixels at {time:.2f} s")
+        return picture
+
+
+class VideoRows:
+    """The frames of one episode, one for each of its times."""
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, video: Video, seconds: np.ndarray, slack: float) -> None:
+        self.shape = (len(seconds), *video.shape)
+        self._video = video
+        self._seconds = seconds
+        self._slack = slack
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        return self._video.read(self._seconds[start:stop], self._slack)
