@@ -198,6 +198,34 @@ class PolicySpec(Spec):
     clone_share: float = Field(
         1.0, gt=0, le=1, description="Share of the episodes, the best first, that cloning copies"
     )
+    alarm_every: int = Field(
+        10,
+        ge=0,
+        description="Rollouts between checks that imagination is still like the data; 0: none",
+    )
+    alarm_patience: int = Field(
+        3, ge=1, description="Checks in a row above a limit, with rising reward, that are an alarm"
+    )
+    on_alarm: Literal["record", "stop"] = Field(
+        "record",
+        description="Go on and say so in the result, or end with the best policy before it",
+    )
+    alarm_disagreement: float = Field(
+        2.0,
+        gt=0,
+        description="Limit on the difference of two samples of a step, 1: as on held-out frames",
+    )
+    alarm_data_distance: float = Field(
+        1.6,
+        gt=0,
+        description="Limit on the distance to the data, 1: farther than 95 % of held-out frames",
+    )
+    alarm_surprise: float = Field(
+        3.0, gt=0, description="Limit on the local model's surprise, 1: as on held-out frames"
+    )
+    alarm_reward_gap: float = Field(
+        4.0, gt=0, description="Limit on the models' reward gap, 1: as on held-out frames"
+    )
     save_every: int = Field(50, ge=1, description="Steps between checkpoints")
     log_every: int = Field(1, ge=1, description="Steps between metrics")
     seed: Seed = 0

@@ -26,13 +26,14 @@ def run(spec: PolicySpec, paths: StagePaths, recorder: Recorder) -> dict[str, An
     features = local.config.deter + local.config.stoch
     actor = Actor(ActorConfig(features, local.config.action_dim)).to(device())
     real = labelled(dataset, model)
-    train(spec, actor, model, local, real, recorder, paths.checkpoints)
+    done = train(spec, actor, model, local, real, recorder, paths.checkpoints)
     actor.save(paths.out)
     (paths.out / "local").mkdir()
     local.save(paths.out / "local")
     return {
         "parameters": sum(p.numel() for p in actor.parameters()),
-        "imagined_frames": (spec.method == "fog") * spec.steps * spec.environments * spec.horizon,
+        "imagined_frames": done.get("rollouts", 0) * spec.environments * spec.horizon,
+        **done,
     }
 
 
@@ -44,12 +45,16 @@ def train(
     real: Dataset,
     recorder: Recorder,
     checkpoints: Path,
-) -> None:
-    """The loop of the spec's method; `real` has the rewards that the policy learns from."""
+) -> dict[str, Any]:
+    """The loop of the spec's method; `real` has the rewards that the policy learns from.
+
+    Returns what it adds to the job's result.
+    """
     match spec.method:
         case "fog":
-            train_policy(spec, actor, model, local, real, recorder, checkpoints)
+            return train_policy(spec, actor, model, local, real, recorder, checkpoints)
         case "rssm_only":
             train_rssm_only(spec, actor, local, real, recorder, checkpoints)
         case "behaviour_cloning":
             train_behaviour_cloning(spec, actor, local, real, recorder, checkpoints)
+    return {}

@@ -3,6 +3,7 @@
 import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.optim import Adam, AdamW
@@ -10,6 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from core.data.dataset import Dataset
 from core.data.windows import Windows
+from core.evaluation.trust import Trust
 from core.global_model.model import GlobalModel, to_float
 from core.jobs.spec import PolicySpec
 from core.local_model.losses import LossWeights, local_loss
@@ -19,6 +21,7 @@ from core.policy.distillation import Distillation, distillation_loss, imagine_pa
 from core.policy.losses import actor_loss, critic_loss, critic_targets, follow, path_entropy
 from core.policy.rollout import ImaginedEnvs, local_path
 from core.recorder import Recorder
+from core.training.alarm import Alarm
 from core.training.checkpoint import GeneratorState, Stateful
 from core.training.descent import descend
 from core.training.local_model import sum_of, to_segments
@@ -54,8 +57,11 @@ def train_policy(
     dataset: Dataset,
     recorder: Recorder,
     folder: Path,
-) -> None:
-    """Each step: imagine with the global model, then improve actor, critics and the local model."""
+) -> dict[str, Any]:
+    """Each step: imagine with the global model, then improve actor, critics and the local model.
+
+    Returns the number of rollouts and what the alarm has to say, for the job's result.
+    """
     device = next(actor.parameters()).device
     generator = torch.Generator().manual_seed(spec.seed)
     per_return = 1 / (1 - spec.gamma)
@@ -74,6 +80,8 @@ def train_policy(
     replay = Replay(spec.replay_segments)
     how = Distillation()
     envs = first_environments(spec, starts, global_model, local)
+    trust = Trust(dataset, global_model, local, context + spec.horizon, spec.seed + 3)
+    alarm = Alarm(spec, trust, {"actor": actor, "local": local})
     parts: dict[str, Stateful] = {
         "actor": actor,
         "critics": critics,
@@ -88,9 +96,11 @@ def train_policy(
         "starts": starts,
         "replay": replay,
         "envs": envs,
+        "alarm": alarm,
         "generator": GeneratorState(generator),
     }
     target_entropy = spec.target_entropy * actor.config.action_dim
+    done = spec.steps
     for step in resumable_steps(spec.steps, parts, folder, spec.save_every, recorder):
         old = (envs.age >= spec.max_age).nonzero().squeeze(-1)
         if len(old):
@@ -146,6 +156,10 @@ def train_policy(
                 },
             )
             recorder.progress(step + 1, spec.steps, "policy")
+        if alarm.check(step + 1, rollout, recorder):
+            done = step + 1
+            break
+    return {"rollouts": done, **alarm.end()}
 
 
 def first_environments(

@@ -3,11 +3,17 @@
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
 from core.data.dataset import Dataset
 from core.data.episode import Episode
 from core.data.writer import DatasetWriter
+from core.global_model.model import GlobalConfig, GlobalModel
+from core.jobs.rewards import RewardKind
 from core.jobs.spec import GlobalModelSpec, LocalModelSpec, PolicySpec
+from core.local_model.model import LocalConfig, LocalModel
+from core.policy.actor_critic import Actor, ActorConfig
 from core.recorder import Cancelled, NullRecorder
 
 SIZE = 16
@@ -77,6 +83,27 @@ def policy_spec(**changes: object) -> PolicySpec:
     return PolicySpec.model_validate(
         ids | small | {"replay_segments": 12, "critic_weight": 0.5} | changes
     )
+
+
+def global_model(reward: RewardKind = "logged", num_goals: int = 0) -> GlobalModel:
+    torch.manual_seed(0)
+    return GlobalModel(
+        GlobalConfig(16, 1, 2, 4, (32, 32), 1, 10.0, 1, reward=reward, num_goals=num_goals)
+    )
+
+
+def local_model() -> LocalModel:
+    torch.manual_seed(0)
+    return LocalModel(LocalConfig(16, 1, 1, deter=32, stoch=8, hidden=32, units=32))
+
+
+def small_actor() -> Actor:
+    return Actor(ActorConfig(40, 1, hidden=16))
+
+
+def weights(module: nn.Module) -> dict[str, torch.Tensor]:
+    """A copy of its state."""
+    return {k: v.clone() for k, v in module.state_dict().items()}
 
 
 class Listener(NullRecorder):

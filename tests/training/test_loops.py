@@ -8,17 +8,23 @@ import torch
 from torch import nn
 
 from core.data.dataset import Dataset
-from core.global_model.model import GlobalConfig, GlobalModel
-from core.jobs.rewards import RewardKind
-from core.local_model.model import LocalConfig, LocalModel
-from core.policy.actor_critic import Actor, ActorConfig
 from core.recorder import After, Cancelled
 from core.training.descent import NonFiniteGradient, descend
 from core.training.global_model import train_denoiser
 from core.training.local_model import train_local_model
 from core.training.policy import train_policy
 from core.training.reward import train_reward
-from tests.training.makers import Listener, bar_dataset, global_spec, local_spec, policy_spec
+from tests.training.makers import (
+    Listener,
+    bar_dataset,
+    global_model,
+    global_spec,
+    local_model,
+    local_spec,
+    policy_spec,
+    small_actor,
+    weights,
+)
 
 Train = Callable[[Dataset, Listener, Path], nn.Module]
 
@@ -26,18 +32,6 @@ Train = Callable[[Dataset, Listener, Path], nn.Module]
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return bar_dataset(tmp_path_factory.mktemp("bar") / "v1")
-
-
-def global_model(reward: RewardKind = "logged", num_goals: int = 0) -> GlobalModel:
-    torch.manual_seed(0)
-    return GlobalModel(
-        GlobalConfig(16, 1, 2, 4, (32, 32), 1, 10.0, 1, reward=reward, num_goals=num_goals)
-    )
-
-
-def local_model() -> LocalModel:
-    torch.manual_seed(0)
-    return LocalModel(LocalConfig(16, 1, 1, deter=32, stoch=8, hidden=32, units=32))
 
 
 def denoiser(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
@@ -80,7 +74,7 @@ def distilled(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
 
 def policy(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
     world, gradient = global_model().eval(), local_model()
-    actor = Actor(ActorConfig(40, 1, hidden=16))
+    actor = small_actor()
     spec = policy_spec(horizon=6, max_age=12, distillation_every=2, distillation_pairs=4)
     train_policy(spec, actor, world, gradient, dataset, listener, folder)
     return nn.ModuleList([actor, gradient])
@@ -96,10 +90,6 @@ LOOPS: dict[str, tuple[Train, int]] = {
     "policy": (policy, 3),
 }
 """Each loop, and after how many records to stop it: between two checkpoints."""
-
-
-def weights(module: nn.Module) -> dict[str, torch.Tensor]:
-    return {k: v.clone() for k, v in module.state_dict().items()}
 
 
 def test_reward_curve_follows_the_denoisers_even_when_resumed(

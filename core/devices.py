@@ -1,0 +1,44 @@
+"""Where tensors live: random numbers, batches and precision, without making the host wait."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def generator_for(device: torch.device, seed: int) -> torch.Generator:
+    """A generator on the device that computes, so that noise need not be carried over.
+
+    A seed gives the same numbers on every CPU, and others on a GPU.
+    """
+    return torch.Generator(device).manual_seed(seed)
+
+
+def normal(
+    shape: tuple[int, ...], generator: torch.Generator, device: torch.device | None = None
+) -> Tensor:
+    """Standard normal numbers, drawn on the generator's device, on `device` if one is given."""
+    drawn = torch.randn(shape, generator=generator, device=generator.device)
+    return drawn.to(device) if device else drawn
+
+
+def uniform(
+    shape: tuple[int, ...], generator: torch.Generator, device: torch.device | None = None
+) -> Tensor:
+    """Numbers uniform in [0, 1), drawn and placed as `normal`."""
+    drawn = torch.rand(shape, generator=generator, device=generator.device)
+    return drawn.to(device) if device else drawn
+
+
+def upload(array: np.ndarray, device: torch.device) -> Tensor:
+    """The array on a device; to a GPU from pinned memory, so that the host goes on at once."""
+    tensor = torch.from_numpy(array)
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def bf16(device: torch.device, wanted: bool) -> AbstractContextManager[object]:
+    """Mixed precision: products in bfloat16, sums and states in float32."""
+    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
