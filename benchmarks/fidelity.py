@@ -20,7 +20,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks.fidelity_curves import METRICS, PREDICTORS, all_curves, draw_curves, summary_of
+from benchmarks.fidelity_curves import PREDICTORS, all_curves, draw_curves, summary_of
 from benchmarks.harness import (
     Row,
     Settings,
@@ -72,16 +72,12 @@ def one_seed(artifacts: Artifacts, work: Path, settings: Settings) -> dict[str, 
         model.to(device()), local.to(device()), batch, dataset.meta.task, settings["seed"]
     )
     np.savez(work / f"{key_of(settings)}.npz", **arrays)  # type: ignore[arg-type]
-    found = {
-        f"{predictor}_{metric}": [
-            round(float(v), 4) for v in arrays[f"{predictor}.{metric}"].mean(0)
-        ]
-        for predictor in PREDICTORS
-        for metric in METRICS
-        if f"{predictor}.{metric}" in arrays
-    }
     share = float(arrays["contact"][:, -1].mean()) if "contact" in arrays else None
-    return {"task": dataset.meta.task, "contact_by_the_end": share, **found}
+    psnr_by_step = {
+        f"{predictor}_psnr": [round(float(v), 3) for v in arrays[f"{predictor}.psnr"].mean(0)]
+        for predictor in PREDICTORS
+    }
+    return {"task": dataset.meta.task, "contact_by_the_end": share, **psnr_by_step}
 
 
 def held_out(dataset: Dataset, count: int, horizon: int, seed: int) -> Arrays:
@@ -151,7 +147,7 @@ def publish_rows(rows: Sequence[Row], work: Path, results: Path) -> Path:
         "episodes": len(np.unique(arrays["episode"])),
         "curves": curves,
     }
-    claim = f"{task}: imagined frames stay near held-out real ones"
+    claim = f"{task}: how near imagined frames stay to held-out real ones"
     draw: Callable[[Figure], None] = partial(draw_curves, curves=curves, task=task)
     return publish(f"fidelity_{task}", claim, rows, summary_of(curves, seeds), draw, results, extra)
 

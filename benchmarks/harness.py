@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -31,6 +32,8 @@ Settings = Mapping[str, Any]
 Values = Mapping[str, Any]
 Summary = list[dict[str, Any]]
 RESULTS = Path(__file__).parent / "results"
+_FLAT_LIST = re.compile(r"\[\n([^\[\]{}\"]*)\n *\]")
+"""A list of numbers as JSON indents it: one to a line."""
 
 
 @dataclass(frozen=True)
@@ -220,12 +223,16 @@ def publish(
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a whole file or none. ValueError when a number in it is not finite."""
+    """Write a whole file or none, flat lists on one line.
+
+    Raises ValueError when a number in it is not finite.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         text = json.dumps(value, indent=1, default=plain, allow_nan=False)
     except ValueError as error:
         raise ValueError(f"{path.name} would hold a number that is not finite: {error}") from error
+    text = _FLAT_LIST.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_text(text + "\n")
     sync(beside)

@@ -3,7 +3,6 @@
 import importlib.metadata
 import os
 import platform
-import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -69,7 +68,10 @@ def commit() -> str:
 
 
 def command(home: Path) -> str:
-    """The command of this process; the home folder by the name of its variable."""
-    module = Path(sys.argv[0]).stem
-    text = shlex.join(["python", "-m", f"benchmarks.{module}", *sys.argv[1:]])
-    return text.replace(str(home), "$FOGLAB_HOME")
+    """The command of this process; without `--results`, the home folder by its variable's name."""
+    module, arguments = Path(sys.argv[0]).stem, sys.argv[1:]
+    if "--results" in arguments:
+        at = arguments.index("--results")
+        arguments = arguments[:at] + arguments[at + 2 :]
+    kept = ("$FOGLAB_HOME" if argument == str(home) else argument for argument in arguments)
+    return " ".join(["python -m", f"benchmarks.{module}", *kept])

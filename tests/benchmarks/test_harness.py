@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from benchmarks.harness import (
     summarise,
     work_folder,
 )
+from benchmarks.machine import command
 from benchmarks.plots import band
 from benchmarks.terminal import cell
 from core.evaluation.success import share_interval
@@ -105,6 +107,13 @@ def test_a_table_tells_seeds_machine_versions_and_command(
     assert cv2.imread(str(path.with_suffix(".png"))).mean() > 200, "a light background"
     assert sorted(p.name for p in path.parent.iterdir()) == ["won.json", "won.png"]
     assert "0.5 [0.254, 0.746]" in capsys.readouterr().out
+
+
+def test_a_command_can_be_run_again_on_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = "/here/benchmarks/won.py --home /data/home --results /scratch --seeds 0 1"
+    monkeypatch.setattr(sys, "argv", typed.split())
+    expected = "python -m benchmarks.won --home $FOGLAB_HOME --seeds 0 1"
+    assert command(Path("/data/home")) == expected
 
 
 def test_a_number_that_is_not_finite_never_becomes_a_row(tmp_path: Path) -> None:
