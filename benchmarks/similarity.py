@@ -1,9 +1,8 @@
 """How alike an imagined and a real frame are: structure, edges, and the object's size.
 
-LPIPS needs the weights of a network trained on ImageNet, which no package carries, and multi-scale
-SSIM needs frames of at least 161 pixels. The perceptual measure here is the gradient magnitude
-similarity deviation instead (Xue et al., 2014): it follows people's judgement about as well as
-multi-scale SSIM does and needs no weights.
+LPIPS needs a network trained on ImageNet, which its packages download when first used, and
+multi-scale SSIM needs frames of at least 161 pixels. The perceptual measure here is the gradient
+magnitude similarity deviation instead (Xue et al., 2014), which compares edges and needs no weights.
 """
 
 import torch
