@@ -62,9 +62,11 @@ class LoggedReward(RewardModel):
 
 
 class SuccessReward(RewardModel):
-    """How surely a frame shows success (or intent), and a bonus where it does.
+    """How soon a frame leads to success (or intent), and a bonus where it shows it.
 
-    The log-odds, not the probability, which is flat wherever the classifier is sure.
+    Two classifiers: success in this frame, which earns the bonus, and success soon, whose
+    log-odds are the slope. Log-odds of the frame's own label would be flat: measured, a classifier
+    that is sure says -9.4 to -9.2 wherever there is no success.
     """
 
     kind = "success"
@@ -74,26 +76,26 @@ class SuccessReward(RewardModel):
     def __init__(self, image_size: int) -> None:
         super().__init__(image_size)
         self.norm = nn.LayerNorm(EMBED)
-        self.head = nn.Sequential(nn.Linear(EMBED, EMBED), nn.SiLU(), nn.Linear(EMBED, 2))
+        self.head = nn.Sequential(nn.Linear(EMBED, EMBED), nn.SiLU(), nn.Linear(EMBED, 3))
 
     def forward(
         self, frame: Float[Tensor, "batch 3 height width"], action: Float[Tensor, "batch dim"]
     ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
-        success, terminated = self.logits(frame)
-        normalised = (squashed(success) - self.mean) / self.std
+        soon, success, terminated = self.logits(frame)
+        normalised = (squashed(soon) - self.mean) / self.std
         return normalised + self.BONUS * (success > 0), terminated
 
     def score(self, frame: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, " batch"]:
-        """What `mean` and `std` are those of: squashed log-odds, without the bonus."""
+        """What `mean` and `std` are those of: squashed log-odds of success soon."""
         return squashed(self.logits(frame)[0])
 
     def logits(
         self, frame: Float[Tensor, "batch 3 height width"]
-    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
-        """Log-odds of success and of termination."""
+    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+        """Log-odds of success soon, of success in this frame, and of termination."""
         features = nn.functional.silu(self.norm(self.encoder(frame)))
-        success, terminated = self.head(features).float().unbind(-1)
-        return success, terminated
+        soon, success, terminated = self.head(features).float().unbind(-1)
+        return soon, success, terminated
 
 
 LIMIT = 10.0

@@ -24,7 +24,9 @@ class IngestSpec(Spec):
     kind: Literal["ingest"] = "ingest"
     upload: ArtifactId = Field(description="Finished upload that holds the logs")
     name: Name = Field(description="Name of the dataset")
-    format: Literal["auto", "lerobot", "hdf5", "npz", "zarr"] = Field("auto", description="Format of the logs")
+    format: Literal["auto", "lerobot", "hdf5", "npz", "zarr"] = Field(
+        "auto", description="Format of the logs"
+    )
     mapping: dict[str, str] = Field(
         default_factory=dict,
         description="Canonical field to key in the logs, e.g. {'action': 'cmd_vel'}",
@@ -116,6 +118,13 @@ class GlobalModelSpec(RewardChoice, Spec):
     num_denoising_steps: int = Field(1, ge=1, le=50, description="Euler steps per imagined frame")
     ema_decay: float = Field(0.995, ge=0, lt=1, description="Decay of the averaged weights")
     reward_steps: int = Field(1000, ge=0, description="Optimizer steps of the reward model")
+    success_discount: float = Field(
+        0.9,
+        ge=0,
+        lt=1,
+        description="How much a frame counts as success per step before it, for the success "
+        "reward's slope; 0: not at all",
+    )
     goal_horizon: int = Field(
         40,
         ge=4,

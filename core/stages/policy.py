@@ -10,6 +10,7 @@ from core.jobs.spec import PolicySpec
 from core.local_model.model import LocalModel
 from core.policy.actor_critic import Actor, ActorConfig
 from core.recorder import Recorder
+from core.stages.rewards import check_same_reward
 from core.stages.setup import device, open_dataset, open_model, seed_everything
 from core.training.behaviour_cloning import train_behaviour_cloning
 from core.training.labels import labelled
@@ -25,6 +26,7 @@ def run(spec: PolicySpec, paths: StagePaths, recorder: Recorder) -> dict[str, An
     local = open_model(LocalModel, spec.local_model, paths).to(device())
     features = local.config.deter + local.config.stoch
     actor = Actor(ActorConfig(features, local.config.action_dim)).to(device())
+    check_same_reward(spec, paths)
     real = labelled(dataset, model)
     done = train(spec, actor, model, local, real, recorder, paths.checkpoints)
     actor.save(paths.out)

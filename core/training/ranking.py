@@ -31,23 +31,27 @@ class Passages:
     lengths: Rows
     horizon: int
     """Most steps from the first frame to the goal."""
+    margin: int
+    """Fewest steps from the last frame to the goal, so that what moves fast does not give it away."""
     frames: int
-    """Frames per passage, the goal not among them unless by chance."""
+    """Frames per passage, beside the goal."""
     seed: int
 
     @classmethod
     def of(cls, dataset: Dataset, horizon: int, frames: int, seed: int) -> "Passages":
-        """Raises `ValueError` if no training episode is long enough."""
-        long = [e for e in dataset.train if e.length > frames]
+        """The margin is a tenth of the horizon. `ValueError` if no training episode is long enough."""
+        margin = horizon // 10
+        long = [e for e in dataset.train if e.length > frames + margin]
         if not long:
             longest = max((e.length for e in dataset.train), default=0)
             raise ValueError(
-                f"the ranking reward compares {frames} frames on the way to another one, but the "
-                f"longest training episode has {longest}: log longer episodes"
+                f"the ranking reward compares {frames} frames on the way to one {margin} steps "
+                f"later, but the longest training episode has {longest}: log longer episodes or "
+                "lower goal_horizon"
             )
         starts = np.array([e.start for e in long], np.int64)
         lengths = np.array([e.length for e in long], np.int64)
-        return cls(starts, lengths, horizon, frames, seed)
+        return cls(starts, lengths, horizon, margin, frames, seed)
 
     def batch(self, step: int, batch_size: int) -> tuple[Rows, Rows]:
         """Rows of frames (batch, frames) and of goals (batch,); depends on (seed, step) only.
@@ -57,9 +61,8 @@ class Passages:
         rng = np.random.default_rng((self.seed, step))
         which = rng.choice(len(self.starts), batch_size, p=self.lengths / self.lengths.sum())
         last = self.lengths[which] - 1
-        spans = rng.integers(self.frames, np.minimum(self.horizon, last) + 1)
+        least = self.frames + self.margin
+        spans = rng.integers(least, np.minimum(self.horizon, last) + 1)
         goals = self.starts[which] + rng.integers(spans, last + 1)
-        drawn = np.sort(
-            rng.integers((spans - self.frames + 2)[:, None], size=(batch_size, self.frames))
-        )
+        drawn = np.sort(rng.integers((spans - least + 2)[:, None], size=(batch_size, self.frames)))
         return (goals - spans)[:, None] + drawn + np.arange(self.frames), goals

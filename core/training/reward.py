@@ -20,13 +20,15 @@ from core.training.checkpoint import Stateful
 from core.training.descent import descend
 from core.training.loop import resumable_steps, warm_up_then_cosine
 from core.training.ranking import Passages, bradley_terry_loss
-from core.training.reward_data import arrived_rows, goal_rows, success_rows
+from core.training.reward_data import arrived_rows, goal_rows, success_ahead
 
 LossAt = Callable[[int], Tensor]
 """Loss of the batch of a step."""
 BATCH = 128
 PASSAGES, FRAMES = 64, 4
 """Pieces of episodes in a batch of the ranking reward, and frames compared in each."""
+NEAR = 0.2
+"""Discounted success above which a frame counts as leading to success, for the balance of a batch."""
 NORMALISED_ON = 4096
 
 
@@ -92,18 +94,23 @@ def regression(spec: GlobalModelSpec, reward: LoggedReward, dataset: Dataset) ->
 
 
 def classification(spec: GlobalModelSpec, reward: SuccessReward, dataset: Dataset) -> LossAt:
-    """Cross-entropy of success labels, as many of each in a batch; termination if it is logged."""
-    reached, missed = success_rows(dataset)
-    device = reward.mean.device
+    """Cross-entropy of success, now and soon, and of termination where it is logged.
+
+    A frame n steps before success counts as success with weight `success_discount` to the n.
+    Half of a batch are frames that lead to success, however rare they are.
+    """
+    soon, device = success_ahead(dataset, spec.success_discount), reward.mean.device
+    rows = arrived_rows(dataset)
+    groups = [some for some in (rows[soon[rows] > NEAR], rows[soon[rows] <= NEAR]) if len(some)]
 
     def loss_at(step: int) -> Tensor:
         rng = np.random.default_rng((spec.seed + 1, step))
-        rows = np.concatenate([rng.choice(some, BATCH // 2) for some in (reached, missed)])
-        labels = torch.arange(BATCH, device=device) < BATCH // 2
-        success, end = reward.logits(frames_at(dataset, rows, device))
-        loss = cross_entropy(success, labels.float())
+        drawn = np.concatenate([rng.choice(some, BATCH // len(groups)) for some in groups])
+        ahead = torch.from_numpy(soon[drawn]).to(device)
+        ahead_logit, success, end = reward.logits(frames_at(dataset, drawn, device))
+        loss = cross_entropy(ahead_logit, ahead) + cross_entropy(success, (ahead == 1).float())
         if dataset.terminated is not None:
-            ended = torch.from_numpy(dataset.terminated[rows - 1]).to(device)
+            ended = torch.from_numpy(dataset.terminated[drawn - 1]).to(device)
             loss = loss + cross_entropy(end, ended.float())
         return loss
 

@@ -22,7 +22,7 @@ def check_reward(spec: GlobalModelSpec, dataset: Dataset) -> None:
                     "labels) or ranking (needs goal frames only)"
                 )
         case "success":
-            success_rows(dataset)
+            success_ahead(dataset, spec.success_discount)
         case "ranking":
             goal_rows(dataset, spec.goals)
 
@@ -32,22 +32,31 @@ def arrived_rows(dataset: Dataset) -> Rows:
     return np.concatenate([np.arange(e.start + 1, e.start + e.length) for e in dataset.train])
 
 
-def success_rows(dataset: Dataset) -> tuple[Rows, Rows]:
-    """Rows of training frames with and without success."""
+def success_ahead(dataset: Dataset, discount: float) -> NDArray[np.float32]:
+    """`discount` to the number of steps until the next success of the episode, 0 without; (N,).
+
+    Raises `ValueError` if there are no labels or only equal ones in training episodes.
+    """
     if dataset.success is None:
         raise ValueError(
             "the dataset has no success labels: log `success` per frame, or choose reward logged "
             "or ranking"
         )
-    rows = arrived_rows(dataset)
-    labels = np.asarray(dataset.success)[rows] > 0
-    if labels.all() or not labels.any():
-        told = "shows" if labels.all() else "lacks"
+    labels, never = np.asarray(dataset.success) > 0, np.iinfo(np.int64).max
+    shown = labels[arrived_rows(dataset)]
+    if shown.all() or not shown.any():
+        told = "shows" if shown.all() else "lacks"
         raise ValueError(
-            f"every one of {len(rows)} training frames {told} success, so there is nothing to tell "
-            "apart: log episodes of both, or choose reward ranking with goal frames"
+            f"every one of {len(shown)} training frames {told} success, so there is nothing to "
+            "tell apart: log episodes of both, or choose reward ranking with goal frames"
         )
-    return rows[labels], rows[~labels]
+    ahead = np.zeros(len(labels), np.float32)
+    for episode in dataset.episodes:
+        rows = np.arange(episode.start, episode.start + episode.length)
+        following = np.minimum.accumulate(np.where(labels[rows], rows, never)[::-1])[::-1]
+        reached = following < never
+        ahead[rows[reached]] = discount ** (following - rows)[reached].astype(np.float32)
+    return ahead
 
 
 def goal_rows(dataset: Dataset, goals: Sequence[GoalFrame]) -> Rows:

@@ -44,7 +44,7 @@ def bar_dataset(folder: Path, episodes: int = 8, length: int = 16) -> Dataset:
         return writer.finish(name="bar", fps=10, action_kind="delta")
 
 
-def passing_bar_dataset(folder: Path, episodes: int) -> Dataset:
+def passing_bar_dataset(folder: Path, episodes: int, rewarded: bool = True) -> Dataset:
     """A bar that passes from left to right at random paces; reward is its place, success the end."""
     rng = np.random.default_rng(1)
     with DatasetWriter(folder) as writer:
@@ -56,7 +56,7 @@ def passing_bar_dataset(folder: Path, episodes: int) -> Dataset:
                 Episode(
                     frames,
                     np.diff(places)[:, None].astype(np.float32),
-                    reward=(places[1:] / SIZE).astype(np.float32),
+                    reward=(places[1:] / SIZE).astype(np.float32) if rewarded else None,
                     success=places > 11,
                     source=f"bar {n}",
                 )

@@ -17,7 +17,7 @@ from core.recorder import NullRecorder
 from core.training.labels import labelled
 from core.training.ranking import Passages, bradley_terry_loss
 from core.training.reward import train_reward
-from core.training.reward_data import check_reward, goal_rows, successful_ends
+from core.training.reward_data import check_reward, goal_rows, success_ahead, successful_ends
 from tests.training.makers import bar_dataset, global_spec, passing_bar_dataset
 
 
@@ -60,14 +60,14 @@ def test_swapping_two_frames_turns_the_gradient_round() -> None:
     assert difference.item() == pytest.approx(1.5, rel=1e-6)
 
 
-@given(st.integers(4, 40), st.integers(0, 10**6))
+@given(st.integers(6, 40), st.integers(0, 10**6))
 def test_passages_are_in_order_and_lead_to_a_goal_of_their_episode(horizon: int, step: int) -> None:
-    starts, lengths = np.array([0, 30, 36]), np.array([30, 6, 50])
-    rows, goals = Passages(starts, lengths, horizon, 4, seed=1).batch(step, 64)
+    starts, lengths = np.array([0, 30, 37]), np.array([30, 7, 50])
+    rows, goals = Passages(starts, lengths, horizon, 2, 4, seed=1).batch(step, 64)
     episode = np.searchsorted(starts, goals, side="right") - 1
     assert (np.diff(rows) > 0).all()
     assert (rows[:, 0] >= starts[episode]).all()
-    assert (rows[:, -1] <= goals).all()
+    assert (rows[:, -1] <= goals - 2).all()
     assert (goals - rows[:, 0] <= horizon).all()
     assert (goals < starts[episode] + lengths[episode]).all()
 
@@ -104,8 +104,21 @@ def test_frames_with_success_score_higher_and_earn_the_bonus(
     with torch.no_grad():
         frames = torch.rand(64, 3, 16, 16) * 2 - 1
         plain = rewarded.reward.score(frames)  # type: ignore[operator]
+        success = rewarded.reward.logits(frames)[1]  # type: ignore[operator]
         earned = rewarded.reward.reward(frames, torch.zeros(64, 1)) - plain
-    torch.testing.assert_close(earned, bonus * (plain > 0), atol=1e-5, rtol=0)
+    torch.testing.assert_close(earned, bonus * (success > 0), atol=1e-5, rtol=0)
+
+
+def test_success_ahead_falls_by_the_discount_with_every_step(dataset: Dataset) -> None:
+    assert dataset.success is not None
+    found = success_ahead(dataset, 0.9)
+    for e in dataset.episodes:
+        labels = dataset.success[e.start : e.start + e.length]
+        for t in range(e.length):
+            later = np.flatnonzero(labels[t:])
+            expected = 0.9 ** later[0] if len(later) else 0.0
+            assert found[e.start + t] == pytest.approx(expected, rel=1e-5)
+    assert np.array_equal(success_ahead(dataset, 0.0), dataset.success.astype(np.float32))
 
 
 # --- What is refused
