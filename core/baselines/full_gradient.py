@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from core.devices import bf16, normal
 from core.global_model.model import GlobalModel, quantise
 from core.global_model.sampler import euler_sample
 from core.local_model.model import LocalModel
@@ -29,7 +30,7 @@ def differentiable_step(
     Rounding to 8 bits has no derivative; the gradient passes straight through it and through the
     clamp. `rounded=False` leaves both out.
     """
-    with torch.autocast(frames.device.type, torch.bfloat16, enabled=model.config.bf16):
+    with bf16(frames.device, model.config.bf16):
         difference = euler_sample(
             lambda x, sigma: model.denoiser(x, sigma, frames, actions), noise, model.sigmas
         )
@@ -56,7 +57,7 @@ def full_path(
     model's filter see it. `envs` stay where they are.
     """
     device, dim = envs.frames.device, envs.actions.shape[-1]
-    noise = torch.randn(len(envs.frames), horizon, dim, generator=generator).to(device)
+    noise = normal((len(envs.frames), horizon, dim), generator, device)
     past, taken, state = envs.frames, envs.actions[:, :-1], State(envs.deter, envs.stoch)
     rewards, entropies = [], []
     for t in range(horizon):

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.data.windows import Windows
+from core.devices import upload
 from core.global_model.model import GlobalModel, quantise, to_float
 from core.local_model.model import LocalModel
 
@@ -51,8 +52,9 @@ def open_loop(
 def fidelity(model: GlobalModel, windows: Windows, count: int, seed: int) -> Fidelity:
     """Open-loop fidelity over `count` windows, whose length is context + horizon."""
     batch = windows.batch(seed, count)
-    frames = to_float(torch.from_numpy(batch["frames"]))
-    actions = torch.from_numpy(batch["actions"])
+    device = model.denoiser.device
+    frames = to_float(upload(batch["frames"], device))
+    actions = upload(batch["actions"], device)
     generator = torch.Generator().manual_seed(seed)
     imagined, rewards = open_loop(model, frames, actions, generator)
     context = model.config.context
@@ -60,8 +62,9 @@ def fidelity(model: GlobalModel, windows: Windows, count: int, seed: int) -> Fid
     correlation = None
     if "reward" in batch:
         logged = batch["reward"][:, context - 1 : -1]
-        correlation = float(np.corrcoef(logged.ravel(), rewards.numpy().ravel())[0, 1])
-    return Fidelity(psnr(imagined, real).mean(0), psnr(last, real).mean(0), correlation)
+        correlation = float(np.corrcoef(logged.ravel(), rewards.cpu().numpy().ravel())[0, 1])
+    quality, static = psnr(imagined, real).mean(0), psnr(last, real).mean(0)
+    return Fidelity(quality.cpu(), static.cpu(), correlation)
 
 
 @torch.no_grad()

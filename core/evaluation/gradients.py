@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.devices import upload
 from core.global_model.model import to_float
 from core.local_model.model import LocalModel
 
@@ -71,12 +72,13 @@ def true_gradients(
 
 def local_gradients(local: LocalModel, situations: Situations, horizon: int) -> Tensor:
     """The same derivative through the local model, rolled through the prior's mean."""
-    frames = to_float(torch.from_numpy(situations.frames))
-    actions = torch.from_numpy(situations.past_actions)
+    device = local.mean_frame.device
+    frames = to_float(upload(situations.frames, device))
+    actions = upload(situations.past_actions, device)
     with torch.no_grad():
         state = local.burn_in(frames, actions)
     action = actions[:, -1].clone().requires_grad_()
-    total = torch.zeros(())
+    total = torch.zeros((), device=device)
     for _ in range(horizon):
         state = local.rssm.imagine(state, action)
         total = total + local.reward(state).sum()

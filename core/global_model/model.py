@@ -10,9 +10,10 @@ from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from core.devices import bf16, normal
 from core.global_model.denoiser import Denoiser
 from core.global_model.reward import make_reward
-from core.global_model.sampler import euler_sample, standard_noise
+from core.global_model.sampler import euler_sample
 from core.global_model.schedule import sampling_sigmas
 from core.jobs.rewards import RewardKind
 
@@ -81,7 +82,7 @@ class GlobalModel(nn.Module):
         last = frames[:, -1]
         if noise is None:
             noise = self.noise(len(frames), generator, frames.device)
-        with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.config.bf16):
+        with bf16(frames.device, self.config.bf16):
             difference = euler_sample(
                 lambda x, sigma: self.denoiser(x, sigma, frames, actions), noise, self.sigmas
             )
@@ -93,7 +94,7 @@ class GlobalModel(nn.Module):
         """Standard noise for `batch` samples."""
         c = self.config
         side = c.image_size // c.patch
-        return standard_noise((batch, 3 * c.patch**2, side, side), generator, device)
+        return normal((batch, 3 * c.patch**2, side, side), generator, device)
 
     def save(self, folder: Path) -> None:
         """Write `config.json` and `model.safetensors`."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
@@ -21,10 +20,3 @@ def euler_sample(denoise: Denoise, noise: Tensor, sigmas: Sequence[float]) -> Te
         denoised = denoise(x, x.new_full((len(x),), sigma))
         x = x + (x - denoised) / sigma * (following - sigma)
     return x
-
-
-def standard_noise(
-    shape: tuple[int, ...], generator: torch.Generator, device: torch.device
-) -> Tensor:
-    """Noise drawn on the generator's own device, so that a seed means the same everywhere."""
-    return torch.randn(shape, generator=generator, device=generator.device).to(device)

@@ -3,10 +3,12 @@
 import torch
 from torch import Tensor
 
+from core.devices import normal
+
 
 def training_sigmas(count: int, mean: float, std: float, generator: torch.Generator) -> Tensor:
     """Log-normal sigmas of shape (count,) (EDM, table 1), in units of the data's deviation."""
-    return torch.exp(mean + std * torch.randn(count, generator=generator))
+    return torch.exp(mean + std * normal((count,), generator))
 
 
 def sampling_sigmas(

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from core.devices import bf16
 from core.local_model.model import LocalModel
 from core.local_model.rssm import Gaussian, State
 
@@ -24,7 +25,7 @@ class Segments:
         places = self.actions.shape[1] - length + 1
         if places < 1:
             raise ValueError(f"segments of {self.actions.shape[1]} frames have no {length} rows")
-        start = int(torch.randint(places, (1,), generator=generator))
+        start = int(torch.randint(places, (1,), generator=generator, device=generator.device))
         rows = slice(start, start + length)
         states = None if self.states is None else self.states[:, rows]
         return Segments(self.frames[:, rows], self.actions[:, rows], self.rewards[:, rows], states)
@@ -66,7 +67,7 @@ def local_loss(
     model: LocalModel, segments: Segments, weights: LossWeights, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """Weighted parts, to be summed. Heads are trained on posterior, prior and open-loop states."""
-    with torch.autocast(segments.frames.device.type, torch.bfloat16, enabled=model.config.bf16):
+    with bf16(segments.frames.device, model.config.bf16):
         posterior, prior, states = unroll(model, segments, generator)
         target = segments.frames - model.mean_frame
         moving = 1 + 4 * (target.abs().amax(2, keepdim=True) > 0.1)

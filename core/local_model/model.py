@@ -10,6 +10,7 @@ from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from core.devices import bf16
 from core.local_model.rssm import RSSM, State
 from core.nets import PatchEncoder, mlp
 
@@ -60,13 +61,13 @@ class LocalModel(nn.Module):
 
     def encode(self, frames: Float[Tensor, "*batch 3 height width"]) -> Tensor:
         """Embedding of frames in [-1, 1]."""
-        with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.config.bf16):
+        with bf16(frames.device, self.config.bf16):
             embed: Tensor = self.encoder(frames - self.mean_frame)
         return embed.float()
 
     def decode(self, state: State) -> Float[Tensor, "*batch 3 height width"]:
         """Frames in about [-1, 1] that a latent state stands for."""
-        with torch.autocast(state.deter.device.type, torch.bfloat16, enabled=self.config.bf16):
+        with bf16(state.deter.device, self.config.bf16):
             flat: Tensor = self.decoder(state.features)
         return flat.float().reshape(*flat.shape[:-1], *self.mean_frame.shape) + self.mean_frame
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from core.devices import normal
 from core.nets import mlp
 
 
@@ -27,10 +28,9 @@ class Gaussian(NamedTuple):
     mean: Tensor
     std: Tensor
 
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, generator: torch.Generator) -> Tensor:
         """Reparameterised sample; gradients reach mean and std."""
-        noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype)
-        return self.mean + self.std * noise.to(self.mean.device)
+        return self.mean + self.std * normal(self.mean.shape, generator, self.mean.device)
 
 
 class NormedGRU(nn.Module):

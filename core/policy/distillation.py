@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from core.devices import bf16, normal, uniform
 from core.global_model.model import GlobalModel
 from core.local_model.losses import Segments
 from core.local_model.model import LocalModel
@@ -45,7 +46,7 @@ def shifted(
 
     Where the shift would leave the box it is mirrored, so that no pair is wasted on the border.
     """
-    direction = torch.randn(len(base), 1, base.shape[-1], generator=generator).to(base.device)
+    direction = normal((len(base), 1, base.shape[-1]), generator, base.device)
     step = length * direction / direction.norm(dim=-1, keepdim=True)
     outside = ((base + step).abs() > 1).float().mean(1, keepdim=True) > 0.5
     return (base + torch.where(outside, -step, step)).clamp(-1, 1)
@@ -60,9 +61,9 @@ def imagine_pairs(
     """
     burn_in = segments.frames.shape[1] - how.steps + 1
     base = segments.actions[:, burn_in - 1 : burn_in - 1 + how.steps].clone()
-    held = 2 * torch.rand(len(base), 1, base.shape[-1], generator=generator) - 1
-    chosen = torch.rand(len(base), 1, 1, generator=generator) < how.random_share
-    base = torch.where(chosen.to(base.device), held.to(base.device), base)
+    held = 2 * uniform((len(base), 1, base.shape[-1]), generator, base.device) - 1
+    chosen = uniform((len(base), 1, 1), generator, base.device) < how.random_share
+    base = torch.where(chosen, held, base)
     frames, past = segments.frames[:, :burn_in], segments.actions[:, :burn_in]
     actions = torch.stack([base, shifted(base, how.shift, generator)])
     return Pairs(frames, past, actions, _rewards(model, frames, past, actions, generator))
@@ -94,7 +95,7 @@ def distillation_loss(local: LocalModel, pairs: Pairs, how: Distillation) -> dic
     takes. The difference is measured in units of its own deviation: it is a small part of the
     reward, but the whole of the gradient.
     """
-    with torch.autocast(pairs.frames.device.type, torch.bfloat16, enabled=local.config.bf16):
+    with bf16(pairs.frames.device, local.config.bf16):
         start = local.burn_in(pairs.frames, pairs.past_actions)
         state = State(start.deter.repeat(2, 1), start.stoch.repeat(2, 1))
         rewards = []

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from core.devices import normal, upload
 from core.global_model.model import GlobalModel
 from core.local_model.model import LocalModel
 from core.local_model.rssm import State
@@ -88,7 +89,7 @@ class ImaginedEnvs:
     deter: Tensor
     stoch: Tensor
     age: Tensor
-    """Imagined steps since the last real frame, (batch,)."""
+    """Imagined steps since the last real frame, (batch,); on the host, which decides by it."""
 
     def state_dict(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -103,8 +104,9 @@ class ImaginedEnvs:
     ) -> None:
         """Start the environments at indices `which` from real frames (n, burn_in, 3, H, W)."""
         state = local.burn_in(frames, actions)
-        self.frames[which], self.actions[which] = frames[:, -context:], actions[:, -context:]
-        self.deter[which], self.stoch[which] = state
+        places = upload(which.numpy(), self.frames.device)
+        self.frames[places], self.actions[places] = frames[:, -context:], actions[:, -context:]
+        self.deter[places], self.stoch[places] = state
         self.age[which] = 0
 
     @torch.no_grad()
@@ -117,9 +119,8 @@ class ImaginedEnvs:
         generator: torch.Generator,
     ) -> ImaginedRollout:
         """Step all environments `horizon` times under the actor."""
-        device = self.frames.device
-        noise = torch.randn(len(self.frames), horizon, self.actions.shape[-1], generator=generator)
-        noise = noise.to(device)
+        shape = (len(self.frames), horizon, self.actions.shape[-1])
+        noise = normal(shape, generator, self.frames.device)
         frames, actions = [*self.frames.unbind(1)], [*self.actions[:, :-1].unbind(1)]
         rewards, continues, deters, stochs = [], [], [self.deter], [self.stoch]
         state, context = State(self.deter, self.stoch), self.frames.shape[1]

@@ -30,9 +30,15 @@ class GeneratorState:
         self.generator = generator
 
     def state_dict(self) -> dict[str, Any]:
-        return {"state": self.generator.get_state()}
+        return {"state": self.generator.get_state(), "device": self.generator.device.type}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        made, here = state_dict["device"], self.generator.device.type
+        if made != here:
+            raise ValueError(
+                f"this run began on {made} and cannot go on with the same random numbers on "
+                f"{here}: resume it on a machine like the first, or submit the job anew"
+            )
         self.generator.set_state(state_dict["state"])
 
 

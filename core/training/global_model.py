@@ -10,10 +10,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from core.data.dataset import Dataset
 from core.data.windows import Windows
+from core.devices import bf16, generator_for, normal, uniform, upload
 from core.global_model.denoiser import Denoiser
 from core.global_model.model import GlobalModel, quantise, to_float
 from core.global_model.preconditioning import c_in, c_noise, c_out, c_skip
-from core.global_model.sampler import standard_noise
 from core.global_model.schedule import training_sigmas
 from core.jobs.spec import GlobalModelSpec
 from core.recorder import Recorder
@@ -29,7 +29,7 @@ def train_denoiser(
     denoiser, device = model.denoiser, model.denoiser.device
     windows = Windows(dataset, "train", spec.context + spec.autoregressive_steps, spec.seed)
     denoiser.diff_std.fill_(difference_std(windows))
-    generator = torch.Generator().manual_seed(spec.seed)
+    generator = generator_for(device, spec.seed)
     average = AveragedModel(denoiser, multi_avg_fn=get_ema_multi_avg_fn(spec.ema_decay))
     optimizer = AdamW(denoiser.parameters(), lr=spec.learning_rate, weight_decay=1e-2)
     schedule = LambdaLR(optimizer, warm_up_then_cosine(spec.steps))
@@ -42,9 +42,9 @@ def train_denoiser(
     }
     for step in resumable_steps(spec.steps, parts, folder, spec.save_every, recorder):
         batch = windows.batch(step, spec.batch_size)
-        frames = to_float(torch.from_numpy(batch["frames"]).to(device))
-        actions = torch.from_numpy(batch["actions"]).to(device)[:, :-1]
-        with torch.autocast(device.type, torch.bfloat16, enabled=model.config.bf16):
+        frames = to_float(upload(batch["frames"], device))
+        actions = upload(batch["actions"], device)[:, :-1]
+        with bf16(device, model.config.bf16):
             loss = denoising_loss(denoiser, frames, actions, spec, generator)
         norm = descend(loss, optimizer, max_grad_norm=1.0)
         schedule.step()
@@ -69,8 +69,8 @@ def denoising_loss(
     makes are thus part of what is trained on, and the next frame has to mend them.
     """
     past = frames[:, : spec.context]
-    strength = spec.context_noise * torch.rand(len(past), 1, 1, 1, 1, generator=generator)
-    past = past + (strength * torch.randn(past.shape, generator=generator)).to(past.device)
+    strength = spec.context_noise * uniform((len(past), 1, 1, 1, 1), generator)
+    past = past + (strength * normal(past.shape, generator)).to(past.device)
     losses = []
     for t in range(spec.autoregressive_steps):
         following, taken = frames[:, spec.context + t], actions[:, t : t + spec.context]
@@ -95,7 +95,7 @@ def denoise(
     clean = denoiser.to_difference(following, past[:, -1])
     sigma = training_sigmas(len(clean), spec.sigma_mean, spec.sigma_std, generator)
     sigma = sigma.to(clean.device)
-    noise = standard_noise(tuple(clean.shape), generator, clean.device)
+    noise = normal(clean.shape, generator, clean.device)
     s = sigma[:, None, None, None]
     noisy = clean + s * noise
     target = (clean - c_skip(s) * noisy) / c_out(s)

@@ -9,6 +9,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from core.data.dataset import Dataset
 from core.data.windows import Windows
+from core.devices import generator_for, upload
 from core.global_model.model import GlobalModel, to_float
 from core.jobs.spec import LocalModelSpec
 from core.local_model.losses import LossWeights, Segments, local_loss
@@ -34,7 +35,7 @@ def train_local_model(
     """Fit RSSM and heads to logged segments, and to what `teacher` says of actions not taken."""
     device = next(model.parameters()).device
     windows = Windows(dataset, "train", spec.segment, spec.seed)
-    generator = torch.Generator().manual_seed(spec.seed)
+    generator = generator_for(device, spec.seed)
     optimizer = AdamW(model.parameters(), lr=spec.learning_rate, weight_decay=1e-3)
     schedule = LambdaLR(optimizer, warm_up_then_cosine(spec.steps))
     fit_normalisation(model, dataset, windows)
@@ -69,7 +70,7 @@ def sum_of(losses: dict[str, torch.Tensor]) -> torch.Tensor:
 
 def to_segments(batch: dict[str, np.ndarray], device: torch.device) -> Segments:
     """Windows of a dataset as segments on a device; missing rewards count as zero."""
-    tensors = {name: torch.from_numpy(values).to(device) for name, values in batch.items()}
+    tensors = {name: upload(values, device) for name, values in batch.items()}
     actions = tensors["actions"]
     return Segments(
         to_float(tensors["frames"]),

@@ -1,7 +1,6 @@
 """Loop: the policy, trained in imagination with decoupled first-order gradients."""
 
 import copy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,16 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from core.data.dataset import Dataset
 from core.data.windows import Windows
+from core.devices import generator_for
 from core.evaluation.trust import Trust
-from core.global_model.model import GlobalModel, to_float
+from core.global_model.model import GlobalModel
 from core.jobs.spec import PolicySpec
 from core.local_model.losses import LossWeights, local_loss
 from core.local_model.model import LocalModel
 from core.policy.actor_critic import Actor, Critics, Temperature
 from core.policy.distillation import Distillation, distillation_loss, imagine_pairs
 from core.policy.losses import actor_loss, critic_loss, critic_targets, follow, path_entropy
-from core.policy.rollout import ImaginedEnvs, local_path
+from core.policy.rollout import local_path
 from core.recorder import Recorder
 from core.training.alarm import Alarm
 from core.training.checkpoint import GeneratorState, Stateful
@@ -27,26 +27,7 @@ from core.training.descent import descend
 from core.training.local_model import sum_of, to_segments
 from core.training.loop import resumable_steps, warm_up_then_cosine
 from core.training.replay import Replay
-
-
-@dataclass
-class Starts:
-    """Real segments that imagined environments start from; by number, so that a resume repeats them."""
-
-    windows: Windows
-    served: int = 0
-
-    def state_dict(self) -> dict[str, int]:
-        return {"served": self.served}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        self.served = state_dict["served"]
-
-    def next(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Frames (count, burn_in, 3, H, W) and the actions taken at them."""
-        batch = self.windows.batch(self.served, count)
-        self.served += 1
-        return to_float(torch.from_numpy(batch["frames"])), torch.from_numpy(batch["actions"])
+from core.training.starts import Starts, first_environments
 
 
 def train_policy(
@@ -63,7 +44,7 @@ def train_policy(
     Returns the number of rollouts and what the alarm has to say, for the job's result.
     """
     device = next(actor.parameters()).device
-    generator = torch.Generator().manual_seed(spec.seed)
+    generator = generator_for(device, spec.seed)
     per_return = 1 / (1 - spec.gamma)
     centre, scale = float(local.reward_mean) * per_return, float(local.reward_std) * per_return
     critics = Critics(actor.config.features, centre, scale / 2).to(device)
@@ -77,7 +58,7 @@ def train_policy(
     context = global_model.config.context
     starts = Starts(Windows(dataset, "train", max(spec.burn_in, context), spec.seed + 1))
     real = Windows(dataset, "train", spec.horizon + 1, spec.seed + 2)
-    replay = Replay(spec.replay_segments)
+    replay = Replay(spec.replay_segments, device)
     how = Distillation()
     envs = first_environments(spec, starts, global_model, local)
     trust = Trust(dataset, global_model, local, context + spec.horizon, spec.seed + 3)
@@ -104,7 +85,7 @@ def train_policy(
     for step in resumable_steps(spec.steps, parts, folder, spec.save_every, recorder):
         old = (envs.age >= spec.max_age).nonzero().squeeze(-1)
         if len(old):
-            envs.restart(old, *starts.next(len(old)), local, context)
+            envs.restart(old, *starts.next(len(old), device), local, context)
         rollout = envs.rollout(actor, global_model, local, spec.horizon, generator)
         replay.add(rollout, skip=context - 1)
 
@@ -160,23 +141,3 @@ def train_policy(
             done = step + 1
             break
     return {"rollouts": done, **alarm.end()}
-
-
-def first_environments(
-    spec: PolicySpec, starts: Starts, global_model: GlobalModel, local: LocalModel
-) -> ImaginedEnvs:
-    """All environments at real frames, their ages spread so that they do not restart together."""
-    c, count = global_model.config, spec.environments
-    device = next(local.parameters()).device
-    envs = ImaginedEnvs(
-        frames=torch.zeros(count, c.context, 3, c.image_size, c.image_size, device=device),
-        actions=torch.zeros(count, c.context, c.action_dim, device=device),
-        deter=torch.zeros(count, local.rssm.deter, device=device),
-        stoch=torch.zeros(count, local.rssm.stoch, device=device),
-        age=torch.zeros(count, dtype=torch.long, device=device),
-    )
-    frames, actions = starts.next(count)
-    envs.restart(torch.arange(count), frames.to(device), actions.to(device), local, c.context)
-    rounds = max(1, spec.max_age // spec.horizon)
-    envs.age = (torch.arange(count, device=device) % rounds) * spec.horizon
-    return envs

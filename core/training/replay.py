@@ -10,10 +10,10 @@ from core.policy.rollout import ImaginedRollout
 
 
 class Replay:
-    """Ring of the newest imagined segments, frames as bytes; a `Stateful`."""
+    """Ring of the newest imagined segments, frames as bytes, where they are used; a `Stateful`."""
 
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
+    def __init__(self, capacity: int, device: torch.device) -> None:
+        self.capacity, self.device = capacity, device
         self.added = 0
         self.fields: dict[str, torch.Tensor] = {}
 
@@ -29,14 +29,15 @@ class Replay:
         }
         if not self.fields:
             self.fields = {k: v.new_zeros((self.capacity, *v.shape[1:])) for k, v in new.items()}
-        places = (self.added + torch.arange(len(new["frames"]))) % self.capacity
+        after = self.added + len(new["frames"])
+        places = torch.arange(self.added, after, device=self.device) % self.capacity
         for name, values in new.items():
             self.fields[name][places] = values
-        self.added += len(new["frames"])
+        self.added = after
 
     def sample(self, count: int, generator: torch.Generator) -> Segments:
         """Segments drawn uniformly, with replacement."""
-        which = torch.randint(len(self), (count,), generator=generator)
+        which = torch.randint(len(self), (count,), generator=generator, device=generator.device)
         picked = {name: values[which] for name, values in self.fields.items()}
         return Segments(to_float(picked["frames"]), picked["actions"], picked["rewards"])
 
@@ -44,4 +45,5 @@ class Replay:
         return {"added": self.added, "fields": self.fields}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.added, self.fields = state_dict["added"], state_dict["fields"]
+        self.added = state_dict["added"]
+        self.fields = {k: v.to(self.device) for k, v in state_dict["fields"].items()}

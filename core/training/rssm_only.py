@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from core.data.dataset import Dataset
 from core.data.windows import Windows
+from core.devices import generator_for, normal
 from core.jobs.spec import PolicySpec
 from core.local_model.losses import LossWeights, local_loss
 from core.local_model.model import LocalModel
@@ -24,7 +25,7 @@ from core.training.checkpoint import GeneratorState, Stateful
 from core.training.descent import descend
 from core.training.local_model import sum_of, to_segments
 from core.training.loop import resumable_steps, warm_up_then_cosine
-from core.training.policy import Starts
+from core.training.starts import Starts
 
 
 @dataclass
@@ -54,9 +55,8 @@ class Dreams:
     @torch.no_grad()
     def restart(self, which: torch.Tensor, starts: Starts, local: LocalModel) -> None:
         """Filter real frames anew for the dreams at these indices."""
-        frames, actions = starts.next(len(which))
-        device = self.deter.device
-        self.deter[which], self.stoch[which] = local.burn_in(frames.to(device), actions.to(device))
+        frames, actions = starts.next(len(which), self.deter.device)
+        self.deter[which], self.stoch[which] = local.burn_in(frames, actions)
         self.age[which] = 0
 
     def follow(self, trajectory: Trajectory) -> None:
@@ -87,7 +87,7 @@ def train_rssm_only(
     states with the same noise, for a dream costs no diffusion.
     """
     device = next(actor.parameters()).device
-    generator = torch.Generator().manual_seed(spec.seed)
+    generator = generator_for(device, spec.seed)
     per_return = 1 / (1 - spec.gamma)
     centre, scale = float(local.reward_mean) * per_return, float(local.reward_std) * per_return
     critics = Critics(actor.config.features, centre, scale / 2).to(device)
@@ -122,7 +122,7 @@ def train_rssm_only(
         if len(old):
             dreams.restart(old, starts, local)
         shape = (spec.environments, spec.horizon, actor.config.action_dim)
-        noise = torch.randn(shape, generator=generator).to(device)
+        noise = normal(shape, generator, device)
         start = dreams.state
         dreamed = dream(start, noise, actor, local)
         dreams.follow(dreamed)
