@@ -127,8 +127,9 @@ class GlobalModelSpec(RewardChoice, Spec):
     )
     goal_horizon: int = Field(
         40,
-        ge=4,
-        description="Most steps between a frame and its goal when the ranking reward trains",
+        ge=6,
+        description="Most steps that a piece of an episode spans when the ranking reward trains: "
+        "enough for what matters to change",
     )
     save_every: int = Field(200, ge=1, description="Steps between checkpoints")
     log_every: int = Field(10, ge=1, description="Steps between metrics")

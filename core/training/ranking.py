@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from core.data.dataset import Dataset
+from core.global_model.reward import distance
 
 Rows = NDArray[np.int64]
 
@@ -25,44 +26,57 @@ def bradley_terry_loss(scores: Float[Tensor, "batch frames"]) -> Float[Tensor, "
 
 @dataclass(frozen=True)
 class Passages:
-    """Pieces of training episodes: frames in order, and the goal frame that they led to."""
+    """Pieces of training episodes: a start, frames on the way, and the goal that they led to."""
 
     starts: Rows
     lengths: Rows
     horizon: int
-    """Most steps from the first frame to the goal."""
+    """Most steps from start to goal."""
     margin: int
-    """Fewest steps from the last frame to the goal, so that what moves fast does not give it away."""
+    """Fewest steps from a frame to either end, so that what moves fast does not give it away."""
     frames: int
-    """Frames per passage, beside the goal."""
+    """Frames on the way."""
     seed: int
 
     @classmethod
     def of(cls, dataset: Dataset, horizon: int, frames: int, seed: int) -> "Passages":
         """The margin is a tenth of the horizon. `ValueError` if no training episode is long enough."""
-        margin = horizon // 10
-        long = [e for e in dataset.train if e.length > frames + margin]
+        margin = max(1, horizon // 10)
+        long = [e for e in dataset.train if e.length >= frames + 2 * margin]
         if not long:
             longest = max((e.length for e in dataset.train), default=0)
             raise ValueError(
-                f"the ranking reward compares {frames} frames on the way to one {margin} steps "
-                f"later, but the longest training episode has {longest}: log longer episodes or "
-                "lower goal_horizon"
+                f"the ranking reward compares {frames} frames that lie {margin} steps inside a "
+                f"piece of an episode, but the longest training episode has {longest} frames: log "
+                "longer episodes or lower goal_horizon"
             )
         starts = np.array([e.start for e in long], np.int64)
         lengths = np.array([e.length for e in long], np.int64)
         return cls(starts, lengths, horizon, margin, frames, seed)
 
-    def batch(self, step: int, batch_size: int) -> tuple[Rows, Rows]:
-        """Rows of frames (batch, frames) and of goals (batch,); depends on (seed, step) only.
+    def batch(self, step: int, batch_size: int) -> Rows:
+        """Rows (batch, frames + 2) in order, start and goal first and last; by (seed, step) only.
 
-        A span of random length ends at the goal; the frames are drawn from it without repeats.
+        Start and goal are a random span apart; the frames between are drawn without repeats.
         """
         rng = np.random.default_rng((self.seed, step))
         which = rng.choice(len(self.starts), batch_size, p=self.lengths / self.lengths.sum())
-        last = self.lengths[which] - 1
-        least = self.frames + self.margin
+        last, inside = self.lengths[which] - 1, np.arange(self.frames)
+        least = self.frames - 1 + 2 * self.margin
         spans = rng.integers(least, np.minimum(self.horizon, last) + 1)
-        goals = self.starts[which] + rng.integers(spans, last + 1)
-        drawn = np.sort(rng.integers((spans - least + 2)[:, None], size=(batch_size, self.frames)))
-        return (goals - spans)[:, None] + drawn + np.arange(self.frames), goals
+        starts = self.starts[which] + rng.integers(last - spans + 1)
+        free = (spans - least + 1)[:, None]
+        drawn = np.sort(rng.integers(free, size=(batch_size, self.frames))) + inside
+        between = starts[:, None] + self.margin + drawn
+        return np.concatenate([starts[:, None], between, (starts + spans)[:, None]], 1)
+
+
+def ranking_loss(embedded: Float[Tensor, "batch frames embed"]) -> Float[Tensor, ""]:
+    """Of embedded passages, start first and goal last.
+
+    Later frames are nearer to the goal and, which the same distance must say, farther from the
+    start: twice the comparisons for the same frames.
+    """
+    start, between, goal = embedded[:, :1], embedded[:, 1:-1], embedded[:, -1:]
+    to_goal = bradley_terry_loss(-distance(between, goal))
+    return (to_goal + bradley_terry_loss(distance(between, start))) / 2

@@ -13,13 +13,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from core.data.dataset import Dataset
 from core.data.windows import Windows
 from core.global_model.model import GlobalModel, to_float
-from core.global_model.reward import LoggedReward, RankingReward, SuccessReward, distance
+from core.global_model.reward import LoggedReward, RankingReward, SuccessReward
 from core.jobs.spec import GlobalModelSpec
 from core.recorder import Recorder
 from core.training.checkpoint import Stateful
 from core.training.descent import descend
 from core.training.loop import resumable_steps, warm_up_then_cosine
-from core.training.ranking import Passages, bradley_terry_loss
+from core.training.ranking import Passages, ranking_loss
 from core.training.reward_data import arrived_rows, goal_rows, success_ahead
 
 LossAt = Callable[[int], Tensor]
@@ -118,18 +118,16 @@ def classification(spec: GlobalModelSpec, reward: SuccessReward, dataset: Datase
 
 
 def ranking(spec: GlobalModelSpec, reward: RankingReward, dataset: Dataset) -> LossAt:
-    """Bradley-Terry on frames in order, each passage with the goal that it led to; no labels."""
+    """Bradley-Terry on frames in the order they came; no labels."""
     passages = Passages.of(dataset, spec.goal_horizon, FRAMES, spec.seed + 1)
     device = reward.mean.device
     goals = np.asarray(dataset.frames)[goal_rows(dataset, spec.goals)]
     reward.set_goals(torch.from_numpy(goals).to(device))
 
     def loss_at(step: int) -> Tensor:
-        rows, ends = passages.batch(step, PASSAGES)
-        images = frames_at(dataset, np.concatenate([rows.ravel(), ends]), device)
-        embedded, goal = reward.encoder(images).split([rows.size, len(ends)])
-        nearness = -distance(embedded.unflatten(0, rows.shape), goal[:, None])
-        return bradley_terry_loss(nearness)
+        rows = passages.batch(step, PASSAGES)
+        embedded = reward.encoder(frames_at(dataset, rows.ravel(), device))
+        return ranking_loss(embedded.unflatten(0, rows.shape))
 
     return loss_at
 

@@ -78,16 +78,20 @@ def goal_rows(dataset: Dataset, goals: Sequence[GoalFrame]) -> Rows:
     return np.array(rows, np.int64)
 
 
-def successful_ends(dataset: Dataset, count: int, seed: int = 0) -> tuple[GoalFrame, ...]:
-    """Last frames of training episodes that end in success, in place of a person who picks them.
+def picked_goals(dataset: Dataset, count: int, seed: int = 0) -> tuple[GoalFrame, ...]:
+    """Goal frames by label, in place of a person who picks them by eye; for benchmarks and tests.
 
-    For benchmarks and tests of the ranking reward, which itself sees no label.
+    Last frames of training episodes that end in success; if those are too few, also the frames of
+    highest logged reward, one per episode. The ranking reward itself sees no label.
     """
-    assert dataset.success is not None, "without labels a person has to pick the goal frames"
-    ends = [
-        n
-        for n, e in enumerate(dataset.episodes)
-        if e.split == "train" and dataset.success[e.start + e.length - 1]
-    ]
-    chosen = np.random.default_rng(seed).permutation(ends)[:count]
-    return tuple(GoalFrame(episode=int(n), frame=-1) for n in sorted(chosen))
+    train = [(n, e) for n, e in enumerate(dataset.episodes) if e.split == "train"]
+    success, reward = dataset.success, dataset.reward
+    ends = [n for n, e in train if success is not None and success[e.start + e.length - 1]]
+    drawn = np.random.default_rng(seed).permutation(ends)[:count]
+    goals = [GoalFrame(episode=int(n)) for n in sorted(drawn)]
+    if reward is not None and len(goals) < count:
+        best = {n: int(reward[e.start : e.start + e.length - 1].argmax()) for n, e in train}
+        others = [(-float(reward[e.start + best[n]]), n) for n, e in train if n not in drawn]
+        for _, n in sorted(others)[: count - len(goals)]:
+            goals.append(GoalFrame(episode=n, frame=best[n] + 1))
+    return tuple(goals)

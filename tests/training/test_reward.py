@@ -15,9 +15,9 @@ from core.global_model.model import GlobalConfig, GlobalModel
 from core.jobs.rewards import GoalFrame, RewardKind
 from core.recorder import NullRecorder
 from core.training.labels import labelled
-from core.training.ranking import Passages, bradley_terry_loss
+from core.training.ranking import Passages, bradley_terry_loss, ranking_loss
 from core.training.reward import train_reward
-from core.training.reward_data import check_reward, goal_rows, success_ahead, successful_ends
+from core.training.reward_data import check_reward, goal_rows, picked_goals, success_ahead
 from tests.training.makers import bar_dataset, global_spec, passing_bar_dataset
 
 
@@ -60,16 +60,29 @@ def test_swapping_two_frames_turns_the_gradient_round() -> None:
     assert difference.item() == pytest.approx(1.5, rel=1e-6)
 
 
-@given(st.integers(6, 40), st.integers(0, 10**6))
-def test_passages_are_in_order_and_lead_to_a_goal_of_their_episode(horizon: int, step: int) -> None:
-    starts, lengths = np.array([0, 30, 37]), np.array([30, 7, 50])
-    rows, goals = Passages(starts, lengths, horizon, 2, 4, seed=1).batch(step, 64)
-    episode = np.searchsorted(starts, goals, side="right") - 1
+@given(st.integers(7, 40), st.integers(0, 10**6))
+def test_passages_are_in_order_and_stay_in_their_episode(horizon: int, step: int) -> None:
+    starts, lengths = np.array([0, 30, 38]), np.array([30, 8, 50])
+    rows = Passages(starts, lengths, horizon, 2, 4, seed=1).batch(step, 64)
+    episode = np.searchsorted(starts, rows[:, 0], side="right") - 1
+    assert rows.shape == (64, 6)
     assert (np.diff(rows) > 0).all()
-    assert (rows[:, 0] >= starts[episode]).all()
-    assert (rows[:, -1] <= goals - 2).all()
-    assert (goals - rows[:, 0] <= horizon).all()
-    assert (goals < starts[episode] + lengths[episode]).all()
+    assert (rows[:, 1] - rows[:, 0] >= 2).all()
+    assert (rows[:, -1] - rows[:, -2] >= 2).all()
+    assert (rows[:, -1] - rows[:, 0] <= horizon).all()
+    assert (rows[:, -1] < starts[episode] + lengths[episode]).all()
+
+
+def test_every_place_of_an_episode_is_drawn() -> None:
+    passages = Passages(np.array([5]), np.array([12]), 8, 1, 4, seed=0)
+    rows = np.concatenate([passages.batch(step, 64) for step in range(10)])
+    assert set(rows.ravel()) == set(range(5, 17))
+    assert set(rows[:, -1] - rows[:, 0]) == {5, 6, 7, 8}
+
+
+def test_reversed_passage_with_its_ends_swapped_costs_the_same() -> None:
+    embedded = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(ranking_loss(embedded), ranking_loss(embedded.flip(1)))
 
 
 def test_order_of_a_known_world_is_learned_without_labels(dataset: Dataset, tmp_path: Path) -> None:
@@ -153,11 +166,20 @@ def test_goal_frames_count_from_either_end(dataset: Dataset) -> None:
 
 
 def test_picked_goals_show_success_in_training_episodes(dataset: Dataset) -> None:
-    goals = successful_ends(dataset, 5)
+    goals = picked_goals(dataset, 5)
     assert dataset.success is not None
     assert len(set(goals)) == 5
     assert all(dataset.episodes[g.episode].split == "train" for g in goals)
     assert dataset.success[goal_rows(dataset, goals)].all()
+
+
+def test_picked_goals_are_frames_of_highest_reward_where_success_is_rare(dataset: Dataset) -> None:
+    assert dataset.reward is not None
+    goals = picked_goals(dataclasses.replace(dataset, success=None), 4)
+    assert len({g.episode for g in goals}) == 4
+    earned = dataset.reward[goal_rows(dataset, goals) - 1]
+    best = [dataset.reward[e.start : e.start + e.length].max() for e in dataset.train]
+    assert sorted(earned) == sorted(best)[-4:]
 
 
 def test_episodes_too_short_to_compare_are_refused(tmp_path: Path) -> None:
