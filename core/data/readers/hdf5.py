@@ -1,7 +1,7 @@
 """Episodes in HDF5 files: one sniffer for the layouts that labs use."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,7 +29,7 @@ from core.data.readers.hdf5_layouts import LAYOUTS
 from core.data.readers.packed import PackedPictures
 
 _SUFFIXES = (".hdf5", ".h5", ".hdf", ".he5")
-_META_BYTES = 1 << 20
+_META_BYTES = 64 << 20
 _SURVEYED = 8
 _NAMED = 12
 
@@ -50,6 +50,11 @@ class Hdf5Reader:
         self.notes: list[str] = []
         self.columns: list[Column] = []
         self.fields: dict[Field, str] = {}
+        self._keys: tuple[str, ...] = ()
+        self._odd: EpisodeError | None = None
+        """Why the first episodes could not be looked into."""
+        self._broken: dict[str, EpisodeError] = {}
+        """Files whose episodes cannot be counted: each is one that cannot be read."""
         try:
             self._layout, why, meta = self._find_layout()
             self._places = list(self._find_places())
@@ -71,8 +76,9 @@ class Hdf5Reader:
     @contextmanager
     def open(self, episode: EpisodeRef) -> Iterator[Fields]:
         name, place = self._places[episode.number]
-        file = self._file(name)
-        opened = self._layout.opened(file, place, self.fields, [c.key for c in self.columns])
+        if error := self._broken.get(name) or missing_key(self.fields, self._keys, {}):
+            raise error if name in self._broken else self._odd or error
+        opened = self._layout.opened(self._file(name), place, self.fields, self._keys)
         sliced = {f: RowSlice(r, *(place.rows or (0, r.shape[0]))) for f, r in opened.items()}
         for field, rows in sliced.items():
             if rows.stop > rows.rows.shape[0]:
@@ -122,20 +128,24 @@ class Hdf5Reader:
                 continue
             try:
                 yield from ((name, p) for p in self._layout.places(self._file(name)))
-            except EpisodeError:
-                yield name, Place()  # is opened again when its turn comes, and reported then
+            except EpisodeError as error:
+                self._broken[name] = error
+                yield name, Place()
 
     def _survey(self, mapping: Mapping[Field, str]) -> None:
         """Columns and keys of the first episode that has all that is needed, else of the first."""
-        for name, place in self._places[:_SURVEYED]:
+        whole = [p for p in self._places if p[0] not in self._broken]
+        for name, place in whole[:_SURVEYED]:
             try:
-                columns = list(self._columns(self._file(name), place))
-            except EpisodeError:
+                keys = self._layout.keys(self._file(name), place)
+                columns = list(self._columns(self._file(name), place, keys))
+            except EpisodeError as error:
+                self._odd = self._odd or error
                 continue
-            fields = self._choose(columns, mapping)
-            missing = missing_key(fields, [c.key for c in columns], mapping)
-            if not self.columns or not missing:
-                self.columns, self.fields = columns, fields
+            fields = self._choose(keys, columns, mapping)
+            missing = missing_key(fields, keys, mapping)
+            if not self._keys or not missing:
+                self._keys, self.columns, self.fields = keys, columns, fields
             if not missing:
                 break
         cameras = [c.key for c in self.columns if c.image]
@@ -143,9 +153,9 @@ class Hdf5Reader:
             used = self.fields.get("image")
             self.notes.append(f"of {len(cameras)} cameras {used!r} is read; others: {others}")
 
-    def _columns(self, file: Hdf5, place: Place) -> Iterator[Column]:
+    def _columns(self, file: Hdf5, place: Place, keys: Collection[str]) -> Iterator[Column]:
         """Those that can be read; what is wrong with the others is said when they are chosen."""
-        for key in self._layout.keys(file, place):
+        for key in keys:
             try:
                 rows = self._layout.rows(file, place, key)
             except EpisodeError:
@@ -155,9 +165,10 @@ class Hdf5Reader:
                 found = found.model_copy(update={"dtype": rows.encoding})
             yield found
 
-    def _choose(self, columns: list[Column], mapping: Mapping[Field, str]) -> dict[Field, str]:
+    def _choose(
+        self, keys: Collection[str], columns: list[Column], mapping: Mapping[Field, str]
+    ) -> dict[Field, str]:
         """The layout's names, then the usual ones at any depth, then the first camera."""
-        keys = [c.key for c in columns]
         aliases = dict(self._layout.aliases)
         if not aliases:
             for name, usual in ALIASES.items():
@@ -172,7 +183,7 @@ class Hdf5Reader:
             if PurePosixPath(name).name == "metadata.json":
                 try:
                     found = json.loads(self._files.read(name, _META_BYTES))
-                except (ValueError, RecursionError):
+                except (ValueError, RecursionError):  # what it says is not needed
                     return {}
                 return found if isinstance(found, dict) else {}
         return {}

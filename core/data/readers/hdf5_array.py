@@ -4,6 +4,8 @@ Chunks are unpacked here and not by the HDF5 library: its filters allocate whate
 hostile chunk asks for, and it knows neither blosc nor zstd.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import h5py
@@ -21,6 +23,17 @@ _PACKERS = {1: "zlib", 32001: "blosc", 32015: "zstd"}
 """HDF5 filter number to codec."""
 _CHECKSUM_BYTES = 4
 _SLACK_BYTES = 4096
+
+
+@contextmanager
+def naming(place: str) -> Iterator[None]:
+    """What the library raises on damaged files becomes an `EpisodeError` that names the place."""
+    try:
+        yield
+    except EpisodeError:
+        raise
+    except (*HDF5_ERRORS, *BROKEN) as error:
+        raise damaged(place, error) from error
 
 
 @dataclass(frozen=True)
@@ -42,11 +55,9 @@ class Hdf5Rows:
         self._lead = lead
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        try:
-            rows = slice(start, stop)
+        rows = slice(start, stop)
+        with naming(self._name):
             return np.asarray(self._data[rows if self._lead is None else (self._lead, rows)])
-        except HDF5_ERRORS as error:
-            raise damaged(self._name, error) from error
 
 
 class Hdf5Chunks(ChunkedRows):
@@ -77,7 +88,7 @@ class Hdf5Chunks(ChunkedRows):
     def _decoded(self, index: tuple[int, ...]) -> np.ndarray:
         corner = tuple(i * c for i, c in zip(index, self._whole, strict=True))
         place = f"{self._name}, chunk {index}"
-        try:
+        with naming(place):
             found = self._data.id.get_chunk_info_by_coord(corner)
             if found.byte_offset is None:
                 return np.full(self._whole, self._data.fillvalue, self.dtype)
@@ -86,10 +97,6 @@ class Hdf5Chunks(ChunkedRows):
             skipped, packed = self._data.id.read_direct_chunk(corner)
             plain = self._undone(packed, skipped)
             return np.frombuffer(plain, self.dtype).reshape(self._whole)
-        except (*HDF5_ERRORS, *BROKEN) as error:
-            if isinstance(error, EpisodeError):
-                raise
-            raise damaged(place, error) from error
 
     def _undone(self, data: bytes, skipped: int) -> bytes:
         """A chunk without its filters; bit i of `skipped` says that filter i was not used."""
@@ -114,7 +121,7 @@ def rows_of_array(data: h5py.Dataset, name: str, lead: int | None = None) -> Chu
         return Hdf5Rows(data, name, lead)
     if slab_bytes(data.shape, data.chunks, data.dtype) > MOST_SLAB_BYTES:
         raise damaged(name, f"a row of chunks {data.chunks} takes more than 1 GiB")
-    if any(f.code == _LZF for f in filters):
+    if any(f.code == _LZF for f in filters) or is_bytes(data.dtype):
         return Hdf5Rows(data, name, lead)
     return Hdf5Chunks(data, name, filters, lead)
 
@@ -127,10 +134,15 @@ def _check(data: h5py.Dataset, name: str) -> None:
             "keeps its values in other files, which are never opened",
             fix="copy the values into the file, as h5repack does",
         )
-    if data.dtype.kind not in "buifS" or h5py.check_dtype(ref=data.dtype):
+    if data.dtype.kind not in "buifS" and not is_bytes(data.dtype):
         raise EpisodeError("object_array", name, f"holds {data.dtype} values", fix=_PLAIN)
     if not data.shape:
         raise EpisodeError("wrong_shape", name, "is a single value", fix=_PLAIN)
+
+
+def is_bytes(dtype: np.dtype) -> bool:
+    """Rows of bytes that differ in number, as packed pictures do."""
+    return bool(h5py.check_vlen_dtype(dtype) == np.uint8)
 
 
 _PLAIN = "store plain numbers, one row per frame"

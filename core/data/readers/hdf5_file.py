@@ -9,11 +9,11 @@ import numpy as np
 from core.data.episode import EpisodeError
 from core.data.readers.chunked import ChunkedRows
 from core.data.readers.files import damaged, natural_key
-from core.data.readers.hdf5_array import HDF5_ERRORS, Hdf5Rows, rows_of_array
+from core.data.readers.hdf5_array import HDF5_ERRORS, Hdf5Rows, naming, rows_of_array
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 _MOST_CHILDREN = 1_000_000
-_MOST_ARRAYS = 500
+_MOST_LOOKED_AT = 5000
 _DEEPEST = 8
 _ATTRIBUTE_BYTES = 1 << 20
 
@@ -60,21 +60,20 @@ class Hdf5:
     def arrays(self, path: str = "", depth: int = _DEEPEST) -> tuple[str, ...]:
         """Paths of all arrays below a group, relative to it."""
         found = self._find(path)
-        below = self._below(found, depth) if isinstance(found, h5py.Group) else ()
-        return tuple(sorted(below, key=natural_key))
+        with naming(self._place(path)):
+            below = self._below(found, depth) if isinstance(found, h5py.Group) else ()
+            return tuple(sorted(below, key=natural_key))
 
     def attribute(self, path: str, name: str) -> str | float | None:
         """A number or a text beside a group or array, or None."""
         found = self._find(path)
-        try:
+        with naming(f"{self._place(path)}@{name}"):
             if found is None or name not in found.attrs:
                 return None
             held = found.attrs.get_id(name)
             if held.get_storage_size() > _ATTRIBUTE_BYTES or held.dtype.kind not in "buifSO":
                 return None
             value = found.attrs[name]
-        except HDF5_ERRORS as error:
-            raise damaged(f"{self._place(path)}@{name}", error) from error
         if isinstance(value, np.ndarray) and value.size == 1:
             value = value.reshape(())[()]
         if isinstance(value, bytes):
@@ -84,24 +83,18 @@ class Hdf5:
     def _find(self, path: str) -> h5py.Group | h5py.Dataset | None:
         """What lies at a path, reached over hard links only."""
         at: h5py.Group | h5py.Dataset = self._file
-        try:
+        with naming(self._place(path)):
             for name in filter(None, path.split("/")):
                 if not isinstance(at, h5py.Group) or not self._is_inside(at, name):
                     return None
                 at = at[name]
-        except HDF5_ERRORS as error:
-            raise damaged(self._place(path), error) from error
         return at if isinstance(at, h5py.Group | h5py.Dataset) else None
 
     def _children(self, group: h5py.Group) -> tuple[str, ...]:
-        try:
+        with naming(self._name):
             if len(group) > _MOST_CHILDREN:
                 raise damaged(self._place(group.name), f"has more than {_MOST_CHILDREN} entries")
             inside = [n for n in group if self._is_inside(group, n)]
-        except HDF5_ERRORS as error:
-            if isinstance(error, EpisodeError):
-                raise
-            raise damaged(self._place(""), error) from error
         return tuple(sorted(inside, key=natural_key))
 
     def _is_inside(self, group: h5py.Group, name: str) -> bool:
@@ -115,18 +108,28 @@ class Hdf5:
             self.outside.append(path)
         return False
 
-    def _below(self, group: h5py.Group, depth: int, prefix: str = "") -> Iterator[str]:
-        for i, name in enumerate(self._children(group)):
-            if i >= _MOST_ARRAYS:
-                return
-            child = self._find(f"{group.name}/{name}")
-            if isinstance(child, h5py.Dataset):
-                yield prefix + name
-            elif isinstance(child, h5py.Group) and depth > 1:
-                yield from self._below(child, depth - 1, f"{prefix}{name}/")
+    def _below(self, top: h5py.Group, depth: int) -> Iterator[str]:
+        """Paths of arrays, relative to the group; a group that lies in itself is met once."""
+        waiting: list[tuple[h5py.Group, int, str]] = [(top, depth, "")]
+        met = {_address(top)}
+        looked_at = 0
+        while waiting and looked_at < _MOST_LOOKED_AT:
+            group, levels, prefix = waiting.pop()
+            for name in self._children(group):
+                looked_at += 1
+                child = self._find(f"{group.name}/{name}")
+                if isinstance(child, h5py.Dataset):
+                    yield prefix + name
+                elif isinstance(child, h5py.Group) and levels > 1 and _address(child) not in met:
+                    met.add(_address(child))
+                    waiting.append((child, levels - 1, f"{prefix}{name}/"))
 
     def _place(self, path: str | None) -> str:
         return f"{self._name}:{path}" if path else self._name
+
+
+def _address(group: h5py.Group) -> int:
+    return int(h5py.h5o.get_info(group.id).addr)
 
 
 def _number(value: object) -> float | None:

@@ -42,21 +42,21 @@ class PackedPictures:
 
 
 def pictures_or_numbers(rows: Rows, name: str) -> Rows:
-    """The pictures that rows of bytes hold, or the rows themselves."""
-    is_text = rows.dtype.kind == "S"
-    wide = len(rows.shape) == 2 and rows.shape[1] >= _LEAST_BYTES
-    if rows.shape[0] and (is_text or (rows.dtype == np.uint8 and wide)):
+    """The pictures that rows of bytes hold, or the rows themselves if they hold numbers."""
+    only_bytes = rows.dtype.kind in "SO"
+    wide = rows.dtype == np.uint8 and len(rows.shape) == 2 and rows.shape[1] >= _LEAST_BYTES
+    if rows.shape[0] and (only_bytes or wide):
         first = bytes(rows.read(0, 1)[0])
-        if (encoding := kind_of(first)) and (is_text or rows.dtype == np.uint8):
+        if encoding := kind_of(first):
             try:
                 return PackedPictures(rows, name, encoding, size_of(first))
             except ValueError as error:
                 raise damaged(f"{name}, row 0", error) from error
-    if is_text:
+    if only_bytes:
         raise EpisodeError(
             "object_array",
             name,
-            "holds texts",
+            "holds texts or rows of different length",
             fix="store plain numbers, or pictures as JPEG or PNG bytes",
         )
     return rows
