@@ -24,7 +24,7 @@ class IngestSpec(Spec):
     kind: Literal["ingest"] = "ingest"
     upload: ArtifactId = Field(description="Finished upload that holds the logs")
     name: Name = Field(description="Name of the dataset")
-    format: Literal["auto", "lerobot", "hdf5", "npz", "zarr"] = Field(
+    format: Literal["auto", "lerobot", "hdf5", "npz", "zarr", "bag", "video", "frames"] = Field(
         "auto", description="Format of the logs"
     )
     mapping: dict[str, str] = Field(
@@ -70,6 +70,9 @@ class IngestSpec(Spec):
     episode_topic: str | None = Field(
         None, max_length=200, description="Topic of a bag whose messages start a new episode"
     )
+    bag_clock: Literal["log", "header"] = Field(
+        "log", description="Time of a bag's message: when it was written, or its own stamp"
+    )
     units: dict[str, str] = Field(
         default_factory=dict, description="Unit of a field, e.g. {'actions': 'm/s'}"
     )
@@ -98,11 +101,11 @@ class GlobalModelSpec(RewardChoice, Spec):
     channels: tuple[int, ...] = Field((64, 64), description="U-Net channels per level")
     layers_per_block: int = Field(1, ge=1, le=4, description="Residual layers per level")
     steps: int = Field(1500, ge=1, description="Optimizer steps of the denoiser")
-    batch_size: int = Field(64, ge=1, description="Windows per step")
+    batch_size: int = Field(24, ge=1, description="Windows per step")
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate")
-    sigma_mean: float = Field(2.3, description="Mean of log sigma in training")
+    sigma_mean: float = Field(3.7, description="Mean of log sigma in training")
     sigma_std: float = Field(0.5, gt=0, description="Standard deviation of log sigma in training")
-    sigma_max: float = Field(10.0, gt=0, description="Noise level that sampling starts from")
+    sigma_max: float = Field(40.0, gt=0, description="Noise level that sampling starts from")
     context_noise: float = Field(
         0.02,
         ge=0,
@@ -110,7 +113,7 @@ class GlobalModelSpec(RewardChoice, Spec):
         description="Largest noise on past frames in training, in units of [-1, 1]",
     )
     autoregressive_steps: int = Field(
-        1,
+        3,
         ge=1,
         le=16,
         description="Frames trained in a row, each from the model's own earlier ones",
@@ -180,13 +183,15 @@ class PolicySpec(Spec):
     steps: int = Field(240, ge=1, description="Imagined rollouts")
     environments: int = Field(72, ge=1, description="Imagined environments side by side")
     horizon: int = Field(16, ge=1, description="Imagined steps per rollout, H")
-    max_age: int = Field(32, ge=1, description="Imagined steps before a restart from real frames")
+    max_age: int = Field(16, ge=1, description="Imagined steps before a restart from real frames")
     burn_in: int = Field(4, ge=1, description="Real frames filtered before imagination starts")
     gamma: float = Field(0.97, gt=0, lt=1, description="Discount")
     lam: float = Field(0.95, ge=0, le=1, description="Lambda of the critic's targets")
     actor_updates: int = Field(6, ge=1, description="Actor steps per rollout")
     critic_updates: int = Field(4, ge=1, description="Critic steps per rollout")
-    local_updates: int = Field(1, ge=0, description="Steps of the local model per rollout")
+    local_updates: int = Field(
+        0, ge=0, description="Steps of the local model per rollout, on real and imagined segments"
+    )
     distillation_every: int = Field(
         0,
         ge=0,
