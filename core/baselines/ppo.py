@@ -1,11 +1,13 @@
 """Proximal policy optimisation in imagination: stable-baselines3's, unmodified."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from pydantic import Field
@@ -39,7 +41,7 @@ class PPOSpec(Spec):
     gae_lambda: float = Field(0.95, ge=0, le=1, description="Lambda of the advantages")
     epochs: int = Field(4, ge=1, description="Passes over a rollout")
     batch_size: int = Field(256, ge=2, description="Frames per gradient step")
-    learning_rate: float = Field(7e-4, gt=0, description="Learning rate at the start; falls to 0")
+    learning_rate: float = Field(3e-4, gt=0, description="Learning rate at the start; falls to 0")
     clip_range: float = Field(0.2, gt=0, description="Largest change of the action's likelihood")
     entropy_weight: float = Field(1e-3, ge=0, description="Weight of the entropy")
     log_std: float = Field(-0.5, description="Log of the first deviation of actions")
@@ -49,11 +51,27 @@ class PPOSpec(Spec):
 
 
 class SmallCNN(BaseFeaturesExtractor):
-    """Three convolutions and a dense layer: Nature's network does not fit on 32 pixels."""
+    """Two convolutions and a dense layer: Nature's network does not fit on 32 pixels.
 
-    def __init__(self, observation_space: spaces.Box, features_dim: int = 256) -> None:
+    It sees frames in units of the dataset's deviation from its mean colour: on a bright background
+    that is all but constant, it learns ten times faster.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        observation_space: spaces.Box,
+        features_dim: int = 256,
+        mean: Sequence[float] = (0.5, 0.5, 0.5),
+        std: Sequence[float] = (0.5, 0.5, 0.5),
+    ) -> None:
         super().__init__(observation_space, features_dim)
         channels, height, width = observation_space.shape
+        for name, values in (("mean", mean), ("std", std)):
+            colours = torch.tensor(values).repeat(channels // 3)
+            self.register_buffer(name, colours[:, None, None])
         self.net = nn.Sequential(
             nn.Conv2d(channels, 32, 8, stride=4, padding=2),
             nn.ReLU(),
@@ -65,7 +83,7 @@ class SmallCNN(BaseFeaturesExtractor):
         )
 
     def forward(self, observations: Tensor) -> Tensor:
-        features: Tensor = self.net(observations)
+        features: Tensor = self.net((observations - self.mean) / self.std)
         return features
 
 
@@ -137,6 +155,10 @@ class PPOTrainer:
             ent_coef=spec.entropy_weight,
             policy_kwargs={
                 "features_extractor_class": SmallCNN,
+                "features_extractor_kwargs": {
+                    "mean": [v / 255 for v in dataset.meta.frame_mean],
+                    "std": [max(v, 1.0) / 255 for v in dataset.meta.frame_std],
+                },
                 "log_std_init": spec.log_std,
             },
             seed=spec.seed,

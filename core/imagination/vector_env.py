@@ -84,8 +84,9 @@ class ImaginedVectorEnv(VectorEnv[Frames, NDArray[np.float32], NDArray[Any]]):
             ValueError: the actions have another shape, or are not finite.
         """
         self.actions[:, -1] = self._checked(actions)
-        noise = [self.model.noise(1, g, self.device) for g in self.generators]
-        step = self.model.step(self.frames, self.actions, self.generators[0], torch.cat(noise))
+        noise = torch.cat([self.model.noise(1, g, g.device) for g in self.generators])
+        generator = self.generators[0]  # not used: the noise is given
+        step = self.model.step(self.frames, self.actions, generator, noise.to(self.device))
         self.frames = torch.cat([self.frames[:, 1:], step.frame[:, None]], 1)
         self.actions = self.actions.roll(-1, 1)
         self.age += 1
