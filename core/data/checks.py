@@ -13,6 +13,8 @@ _FROZEN_FRAMES = 10
 _CONSTANT_STEPS = 10
 _LONG_SHARE = 0.25
 _PADDED_FRAMES = 5
+_PROBES = 64
+"""Values of a frame that are compared first: most frames differ in one of them."""
 _CLIPPED_STEPS = 5
 _CLIPPED_SHARE = 0.2
 _MANY_VALUES = 8
@@ -41,7 +43,7 @@ class Duplicates:
 
 def check_pictures(frames: np.ndarray) -> None:
     """`EpisodeError` if no frame of three or more differs, or pixels are 0 and 1 only."""
-    if len(frames) > 2 and _longest_still(frames)[1] == len(frames):
+    if len(frames) > 2 and _longest_run(frames)[1] == len(frames):
         raise EpisodeError(
             "frozen",
             "image",
@@ -61,7 +63,7 @@ def check_pictures(frames: np.ndarray) -> None:
 def padding(episode: Episode) -> EpisodeError | None:
     """What fills up the end of an episode: black frames, or still ones without any action."""
     frames = episode.frames
-    still = int(_last_run(frames.reshape(len(frames), -1)))
+    still = _last_run(frames)
     black = not frames[-1].any()
     first = len(frames) - still if black else len(frames) - still + 1
     idle = not episode.actions[max(first - 1, 0) :].any()
@@ -81,7 +83,7 @@ def padding(episode: Episode) -> EpisodeError | None:
 def remarks(episode: Episode, ref: EpisodeRef) -> Iterator[Remark]:
     """Doubtful things in a usable episode."""
     actions = episode.actions
-    start, length = _longest_still(episode.frames)
+    start, length = _longest_run(episode.frames)
     if length >= _FROZEN_FRAMES and _moves(actions[start : start + length - 1]):
         yield _remark(
             "frozen",
@@ -143,16 +145,14 @@ def _moves(rows: np.ndarray) -> bool:
     return bool((rows != rows[:1]).any())
 
 
-def _longest_still(frames: np.ndarray) -> tuple[int, int]:
-    """First frame and number of frames of the longest run of equal frames."""
-    flat = frames.reshape(len(frames), -1)
-    return _longest_run(flat.view(np.uint64) if flat.shape[1] % 8 == 0 else flat)
-
-
 def _longest_run(rows: np.ndarray) -> tuple[int, int]:
-    """First row and number of rows of the longest run of equal rows."""
-    edges = np.flatnonzero([True, *(rows[1:] != rows[:-1]).any(1), True])
-    lengths = np.diff(edges)
+    """First row and number of rows of the longest run of equal rows, each of any shape."""
+    flat = rows.reshape(len(rows), -1)
+    some = flat[:, :: max(1, flat.shape[1] // _PROBES)]
+    same = (some[1:] == some[:-1]).all(1)
+    for i in np.flatnonzero(same):
+        same[i] = np.array_equal(flat[i], flat[i + 1])
+    lengths = np.diff(edges := np.flatnonzero([True, *~same, True]))
     longest = int(np.argmax(lengths))
     return int(edges[longest]), int(lengths[longest])
 
@@ -160,7 +160,7 @@ def _longest_run(rows: np.ndarray) -> tuple[int, int]:
 def _last_run(rows: np.ndarray) -> int:
     """Number of rows at the end that are the same."""
     count = 1
-    while count < len(rows) and (rows[-count - 1] == rows[-1]).all():
+    while count < len(rows) and np.array_equal(rows[-count - 1], rows[-1]):
         count += 1
     return count
 

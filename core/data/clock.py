@@ -16,7 +16,7 @@ _RATE_APART = 0.02
 
 
 def seconds(stamps: np.ndarray) -> np.ndarray | None:
-    """Stamps (L,) as float64 seconds from the first one; None if they only count frames.
+    """Stamps (L,) as float64 seconds; None if they only count frames.
 
     The unit (s, ms, us, ns) is the largest that gives 0.5 to 1000 frames per second.
     """
@@ -25,7 +25,7 @@ def seconds(stamps: np.ndarray) -> np.ndarray | None:
         return None
     usual = abs(float(np.median(steps)))
     within = (s for s in _SCALES if usual and _RATES_HZ[0] <= 1 / (usual * s) <= _RATES_HZ[1])
-    return np.concatenate([[0.0], np.cumsum(steps, dtype=np.float64)]) * next(within, 1.0)
+    return stamps.astype(np.float64) * next(within, 1.0)
 
 
 def rate_hz(times: np.ndarray) -> float | None:
@@ -70,7 +70,7 @@ def skew(
 ) -> Iterator[Remark]:
     """Stamps that drift from their grid by more than `tolerance` seconds (half a frame)."""
     measured = rate_hz(times)
-    off = np.abs(times - np.arange(len(times)) / fps)
+    off = np.abs(times - times[0] - np.arange(len(times)) / fps)
     at = int(np.argmax(off))
     if off[at] <= (0.5 / fps if tolerance is None else tolerance):
         return

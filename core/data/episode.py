@@ -102,6 +102,7 @@ def _checked(
             field,
             f"has {len(value)} rows where {rows} belong to {rows + (field in _PER_STEP)} frames",
             fix="record every field at the rate of the frames",
+            frame=min(len(value), rows),
         )
     check_finite(field, value)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused

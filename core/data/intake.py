@@ -37,6 +37,8 @@ class Intake:
         self._looks = Looks()
         self._kept: list[EpisodeRef] = []
         self._trimmed = 0
+        self._notes_taken = 0
+        self._take_notes()
 
     def episodes(self) -> Iterator[Episode | None]:
         """One item per episode of the logs, None for one that was left out; `ValueError` for a
@@ -59,9 +61,10 @@ class Intake:
 
     def report(self, dataset: Dataset) -> Report:
         """Everything found, and what became of the upload as a whole."""
-        for note in self._reader.notes:
-            self.remark(_as_remark(note))
+        self._take_notes()
         for remark in self._looks.remarks():
+            self.remark(remark)
+        for remark in self._preparer.skew.summary():
             self.remark(remark)
         changes = self._preparer.conformer.changes
         for remark in overall(dataset, self._kept, changes, self.units):
@@ -79,6 +82,17 @@ class Intake:
             format=self._reader.format,
         )
         return Report(summary=summary, findings=self.findings.kept)
+
+    def _take_notes(self) -> None:
+        """What the reader has said since the last time; it may find more while it reads."""
+        new = self._reader.notes[self._notes_taken :]
+        self._notes_taken += len(new)
+        for note in new:
+            finding = from_remark(_as_remark(note), self._label)
+            if finding.severity == "error":
+                self._reject(finding)
+            else:
+                self.findings.add(finding)
 
     def _read(self, ref: EpisodeRef) -> tuple[Episode, list[Finding]]:
         with self._reader.open(ref) as fields:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 
 from core.data.codes import Code, Remark
@@ -46,10 +47,15 @@ class Looks:
     def add(self, frames: np.ndarray, ref: EpisodeRef) -> Iterator[Remark]:
         """Take in frames (L, H, W, 3) u8; remarks on jumps between two of them."""
         small = _small(frames)
+        flat = small.reshape(len(small), -1)
         if len(self._means) < _MOST_EPISODES:
-            self._means.append(small.mean(0, dtype=np.float32).round().astype(np.uint8))
+            # OpenCV sums 8-bit numbers several times faster than NumPy does.
+            mean = cv2.reduce(flat, 0, cv2.REDUCE_AVG, dtype=cv2.CV_32F)
+            self._means.append(mean.round().astype(np.uint8).reshape(small.shape[1:]))
             self._refs.append(ref)
-        change = np.abs(np.diff(small.astype(np.int16), axis=0)).mean((1, 2, 3))
+        change = cv2.reduce(
+            cv2.absdiff(flat[1:], flat[:-1]), 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F
+        ).ravel()
         at = int(np.argmax(change))
         moving = change[change > 0]
         if len(moving) > 3 and change[at] > max(_CUT, _CUT_RATIO * float(np.median(moving))):
@@ -82,6 +88,6 @@ class Looks:
 
 
 def _small(frames: np.ndarray) -> np.ndarray:
-    """(L, 16, 16, 3): every so many pixels, which costs next to nothing."""
-    rows, columns = (np.linspace(0, n - 1, _SIDE).round().astype(int) for n in frames.shape[1:3])
-    return frames[:, rows[:, None], columns]
+    """(L, about 16, about 16, 3): every so many pixels, which costs next to nothing."""
+    rows, columns = (max(1, n // _SIDE) for n in frames.shape[1:3])
+    return np.ascontiguousarray(frames[:, ::rows, ::columns])

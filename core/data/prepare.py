@@ -11,7 +11,9 @@ from core.data.conform import Conformer
 from core.data.dataset import ActionKind
 from core.data.episode import Episode, EpisodeError, check_finite
 from core.data.readers.base import EpisodeRef, Fields
-from core.data.resample import resampled
+from core.data.readers.timed import Timed
+from core.data.resample import resampled, synced
+from core.data.skew import SkewReport
 from core.data.trim import better_part, check_lengths, window
 from core.jobs.spec import IngestSpec
 
@@ -35,6 +37,7 @@ class Preparer:
 
     def __init__(self, spec: IngestSpec, fps: float, kind: ActionKind) -> None:
         self.conformer = Conformer(spec)
+        self.skew = SkewReport(spec.resample)
         self._spec = spec
         self._fps = fps
         self._kind = kind
@@ -65,14 +68,19 @@ class Preparer:
         try:
             times, found = self._clocked(fields, ref)
             doubts = [replace(d, frame=start + (d.frame or 0)) for d in found]
+            found = []
             timeless: Fields = {f: v for f, v in fields.items() if f != "time"}
             if self._spec.target_fps and len(rows) > 1:
                 times = np.arange(len(rows)) / self._fps if times is None else times
                 check_lengths(timeless)
-                timeless, picked = resampled(
-                    timeless, times, self._spec.target_fps, self._spec.resample, self._kind
-                )
-                rows = rows[picked]
+                method = self._spec.resample
+                ticked = resampled(timeless, times, self._spec.target_fps, method, self._kind)
+                found = list(self.skew.add(timeless, ticked[1].ticks, ref))
+                timeless, rows = ticked[0], rows[ticked[1].rows]
+            elif times is not None:
+                found = list(self.skew.add(timeless, times, ref))
+                timeless = synced(timeless, times, self._spec.resample)
+            doubts += [replace(d, frame=int(rows[d.frame or 0])) for d in found]
             episode = self.conformer.episode(timeless, _source(ref, rows if cuts else None))
             check_pictures(episode.frames)
             if filling := padding(episode):
@@ -98,7 +106,9 @@ class Preparer:
                 fix="store one time stamp per frame",
             )
         check_finite("time", stamps)
-        times = clock.seconds(stamps)
+        # Values with a clock of their own are looked up by it, and it counts seconds.
+        own = any(isinstance(r.rows, Timed) for r in fields.values())
+        times = stamps if own else clock.seconds(stamps)
         if times is None:
             return None, []
         clock.check_order(times)

@@ -1,14 +1,12 @@
 """An episode at another rate: what was seen, felt and commanded at every tick of a new clock."""
 
-from typing import Literal
-
 import numpy as np
 
 from core.data.dataset import ActionKind
 from core.data.readers.base import Field, Fields, RowSlice
+from core.data.readers.timed import Method, Timed, mixed, rows_before, rows_near
 from core.data.trim import Held
 
-Method = Literal["hold", "nearest", "interpolate"]
 _BLOCK_BYTES = 8 << 20
 _EARLY = 1e-6
 """Share of a period that a row may be late and still count for its tick."""
@@ -16,23 +14,34 @@ _EARLY = 1e-6
 
 def resampled(
     fields: Fields, times: np.ndarray, fps: float, method: Method, kind: ActionKind
-) -> tuple[Fields, np.ndarray]:
-    """Fields at ticks `fps` per second, from rows at `times` (L,) in rising seconds, and the row
-    that is seen at each tick.
+) -> tuple[Fields, "Clock"]:
+    """Fields at ticks `fps` per second, from rows at `times` (L,) in rising seconds, and the clock
+    that says which row is seen at each tick.
 
     Pictures and labels are the earlier (hold) or nearer row. State is mixed if so asked. An action
     holds until the next row: absolute ones are looked up like the state, while changes and rewards
-    are summed over the time between two ticks, so that nothing that was done gets lost.
+    are summed over the time between two ticks, so that nothing that was done gets lost. Values
+    with a clock of their own are commands and readings that hold, of either kind: looked up.
     """
-    clock = _Clock(times, fps, method)
+    clock = Clock(times, fps, method)
     out: dict[Field, RowSlice] = {"image": _picked(fields["image"], clock.rows)}
     for name, rows in fields.items():
-        if name != "image":
+        if isinstance(rows.rows, Timed):
+            out[name] = Held.slice(rows.rows.at(clock.ticks, method))
+        elif name != "image":
             out[name] = Held.slice(_numbers(name, rows.read(), clock, kind))
-    return out, clock.rows
+    return out, clock
 
 
-class _Clock:
+def synced(fields: Fields, times: np.ndarray, method: Method) -> Fields:
+    """Fields whose values all belong to the frames at `times` (L,)."""
+    return {
+        f: Held.slice(r.rows.at(times, method)) if isinstance(r.rows, Timed) else r
+        for f, r in fields.items()
+    }
+
+
+class Clock:
     """Ticks, and the row that is seen at each."""
 
     def __init__(self, times: np.ndarray, fps: float, method: Method) -> None:
@@ -52,17 +61,17 @@ class _Clock:
         running = np.concatenate([np.zeros_like(flat[:1]), np.cumsum(flat, axis=0)])
         at_ticks = mixed(running, self.times, self.ticks)
         at_ticks[-1] = running[-1]
-        return np.diff(at_ticks, axis=0)
+        return np.asarray(np.diff(at_ticks, axis=0))
 
     def any(self, values: np.ndarray) -> np.ndarray:
         """Whether one of the values (L - 1,) between every two ticks is not 0."""
         running = np.concatenate([[0], np.cumsum(values != 0)])
         at_ticks = running[self.held]
         at_ticks[-1] = running[-1]
-        return np.diff(at_ticks) > 0
+        return np.asarray(np.diff(at_ticks) > 0)
 
 
-def _numbers(name: Field, values: np.ndarray, clock: _Clock, kind: ActionKind) -> np.ndarray:
+def _numbers(name: Field, values: np.ndarray, clock: Clock, kind: ActionKind) -> np.ndarray:
     steps = len(clock.times) - 1
     if name == "time":
         return np.asarray(clock.ticks)
@@ -76,25 +85,6 @@ def _numbers(name: Field, values: np.ndarray, clock: _Clock, kind: ActionKind) -
         command = values if len(values) > steps else np.concatenate([values, values[-1:]])
         return np.asarray(clock.looked_up(command)[:-1])
     return clock.summed(values[:steps])
-
-
-def rows_before(times: np.ndarray, ticks: np.ndarray, late: float = 0.0) -> np.ndarray:
-    """The last row at or before each tick; the first row if there is none."""
-    return (np.searchsorted(times, ticks + late, side="right") - 1).clip(0, len(times) - 1)
-
-
-def rows_near(times: np.ndarray, ticks: np.ndarray) -> np.ndarray:
-    """The row nearest to each tick, the earlier of two."""
-    before = rows_before(times, ticks)
-    after = np.minimum(before + 1, len(times) - 1)
-    return np.where(times[after] - ticks < ticks - times[before], after, before)
-
-
-def mixed(values: np.ndarray, times: np.ndarray, ticks: np.ndarray) -> np.ndarray:
-    """Values (L, ...) at `times` on straight lines between them, at every tick."""
-    flat = values.reshape(len(values), -1).astype(np.float64)
-    columns = [np.interp(ticks, times, column) for column in flat.T]
-    return np.stack(columns, 1).reshape(len(ticks), *values.shape[1:])
 
 
 def _labels(values: np.ndarray, length: int) -> np.ndarray:

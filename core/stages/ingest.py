@@ -12,6 +12,7 @@ from core.data.dataset import Dataset
 from core.data.intake import Intake
 from core.data.readers import Reader, open_logs
 from core.data.readers.archive import printable
+from core.data.readers.bag import BagReader
 from core.data.report import REPORT_FILE, Report
 from core.data.video import write_mp4
 from core.data.writer import DatasetWriter
@@ -35,6 +36,8 @@ def run(spec: IngestSpec, paths: StagePaths, recorder: Recorder) -> dict[str, Js
     data, upload = _find(paths, spec.upload)
     label = printable(upload.filename)
     with closing(open_logs(data, label=label, format=spec.format, mapping=spec.mapping)) as reader:
+        if isinstance(reader, BagReader):
+            reader.split(spec.episode_gap, spec.episode_topic, spec.bag_clock)
         intake = Intake(reader, label, spec)
         with DatasetWriter(paths.out) as writer:
             _copy(intake, writer, len(reader.episodes), recorder)
@@ -106,6 +109,10 @@ def _finish(
         seed=spec.seed,
         validation_fraction=spec.validation_fraction,
         units=intake.units,
+        names={
+            "actions": reader.meta.names.get("action", ()),
+            "state": reader.meta.names.get("state", ()),
+        },
         sources=sources,
         spec=spec.model_dump(mode="json"),
     )

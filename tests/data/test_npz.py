@@ -11,11 +11,12 @@ import pytest
 from core.data.conform import Conformer
 from core.data.episode import Episode, EpisodeError
 from core.data.readers import LogError, detect, open_logs
-from tests.data.makers import Arrays, episode, log, npz_bytes, npz_zip, per_frame
+from core.jobs.spec import IngestSpec
+from tests.data.makers import UPLOAD, Arrays, episode, log, npz_bytes, npz_zip, per_frame
 
 
 def read(path: Path, image_size: int | None = None, **options: Any) -> list[Episode]:
-    conformer = Conformer(image_size)
+    conformer = Conformer(IngestSpec(upload=UPLOAD, name="logs", image_size=image_size))
     episodes = []
     with closing(open_logs(path, **options)) as reader:
         for ref in reader.episodes:

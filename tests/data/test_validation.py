@@ -191,7 +191,7 @@ def test_trim_cuts_what_is_a_little_too_long(tmp_path: Path) -> None:
     logs[2]["state"] = logs[2]["state"][:5]
     out, result = ingested(tmp_path, logs, bad_episodes="trim")
     assert [e.length for e in Dataset.open(out).episodes] == [40, 38, 40]
-    assert places(out, "length_mismatch") == [("warning", 1, None), ("error", 2, None)]
+    assert places(out, "length_mismatch") == [("warning", 1, 37), ("error", 2, 5)]
     assert result["dropped"] == 1
 
 
@@ -260,8 +260,8 @@ def test_resampling_loses_no_reward_and_keeps_the_ends(
         "terminated": Held.slice(np.arange(length - 1) == length - 2),
         "state": Held.slice(times[:, None]),
     }
-    out, rows = resampled(fields, times, fps, method, "delta")  # type: ignore[arg-type]
-    count = len(out["image"])
+    out, ticking = resampled(fields, times, fps, method, "delta")  # type: ignore[arg-type]
+    count, rows = len(out["image"]), ticking.rows
     assert count == len(rows) == int((times[-1] - times[0]) * fps + 1e-6) + 1
     assert (out["image"].read()[:, 0] == rows).all()
     assert (np.diff(rows) >= 0).all()

@@ -15,13 +15,14 @@ import zarr
 from core.data.conform import Conformer
 from core.data.episode import Episode
 from core.data.readers import LogError, open_logs
-from tests.data.makers import per_frame, zarr_folder, zipped
+from core.jobs.spec import IngestSpec
+from tests.data.makers import UPLOAD, per_frame, zarr_folder, zipped
 
 LOGS = [per_frame(i, length=5 + i) for i in range(3)]
 
 
 def read(path: Path, **options: Any) -> list[Episode]:
-    conformer = Conformer(None)
+    conformer = Conformer(IngestSpec(upload=UPLOAD, name="logs"))
     with closing(open_logs(path, **options)) as reader:
         episodes = []
         for ref in reader.episodes:

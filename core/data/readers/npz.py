@@ -1,14 +1,9 @@
 """One npz file per episode: alone, in a folder or in a zip; or several episodes in one npz."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from pathlib import Path, PurePosixPath
-from typing import Annotated
+from pathlib import Path
 
-from pydantic import BaseModel, Field, ValidationError
-
-from core.data.dataset import ActionKind
 from core.data.episode import EpisodeError
 from core.data.readers.archive import printable
 from core.data.readers.base import (
@@ -16,7 +11,6 @@ from core.data.readers.base import (
     EpisodeRef,
     Fields,
     LogError,
-    LogMeta,
     RowSlice,
     choose_keys,
     column,
@@ -25,12 +19,12 @@ from core.data.readers.base import (
 )
 from core.data.readers.base import Field as FieldName
 from core.data.readers.ends import episode_rows, same_rows
-from core.data.readers.files import Files, in_words
+from core.data.readers.files import Files
 from core.data.readers.joined import rows_of
+from core.data.readers.meta_json import read_meta
 from core.data.readers.npy import Npz
 
 ENDS_KEY = "episode_ends"
-_META_BYTES = 1 << 20
 _SURVEYED = 32
 
 
@@ -58,7 +52,7 @@ class NpzReader:
                 self._names[self._label(name)] = name
         self._shared: Npz | None = None
         self.notes: list[str] = []
-        self.meta = self._read_meta()
+        self.meta = read_meta(files)
         self.columns: list[Column] = []
         self.fields: dict[FieldName, str] = {}
         self.episodes = [EpisodeRef(i, f) for i, f in enumerate(self._names)] or self._single()
@@ -120,19 +114,6 @@ class NpzReader:
             raise LogError(f"{label}: {error}") from error
         return [EpisodeRef(i, label, rows) for i, rows in enumerate(ranges)]
 
-    def _read_meta(self) -> LogMeta:
-        name = next((n for n in self._files.names if PurePosixPath(n).name == "meta.json"), None)
-        if name is None:
-            return LogMeta()
-        try:
-            meta = _Meta.model_validate(json.loads(self._files.read(name, _META_BYTES)))
-        except (EpisodeError, ValidationError, ValueError, RecursionError) as error:
-            raise LogError(
-                f"{printable(name)} is not valid ({in_words(error)}): it is a JSON object such as "
-                '{"fps": 10, "action_kind": "delta", "task": "push_disc"}'
-            ) from error
-        return LogMeta(meta.fps, meta.action_kind, meta.task, meta.units)
-
 
 def _columns(npz: Npz) -> Iterator[Column]:
     """Those of numbers; a pickled one may lie beside them, unread."""
@@ -142,12 +123,3 @@ def _columns(npz: Npz) -> Iterator[Column]:
         except EpisodeError:
             continue
         yield column(key, rows)
-
-
-class _Meta(BaseModel):
-    """`meta.json` beside the episodes; other keys are the user's own."""
-
-    fps: Annotated[float, Field(gt=0, le=1000)] | None = None
-    action_kind: ActionKind | None = None
-    task: Annotated[str, Field(max_length=200)] | None = None
-    units: dict[str, str] = {}

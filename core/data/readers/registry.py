@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.data.episode import EpisodeError
-from core.data.readers import hdf5, lerobot, npz, zarr_store
+from core.data.readers import bag, frame_folder, hdf5, lerobot, npz, video_table, zarr_store
 from core.data.readers.archive import DEFAULT_LIMITS, Limits
 from core.data.readers.base import (
     FORMATS_PAGE,
@@ -46,6 +46,19 @@ FORMATS: tuple[Format, ...] = (
     Format("npz", "npz files, one per episode", npz.recognise, npz.NpzReader),
     Format(
         "zarr", "zarr store with meta/episode_ends", zarr_store.recognise, zarr_store.ZarrReader
+    ),
+    Format("bag", "MCAP files or ROS bags (.mcap, .bag, .db3)", bag.recognise, bag.BagReader),
+    Format(
+        "video",
+        "mp4 videos with a .csv or .json table of the same name",
+        video_table.recognise,
+        video_table.open_videos,
+    ),
+    Format(
+        "frames",
+        "folders of PNG or JPEG pictures with a .csv or .json table each",
+        frame_folder.recognise,
+        frame_folder.open_folders,
     ),
 )
 """In the order in which they are tried: the most telling marks first."""

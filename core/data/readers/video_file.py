@@ -11,7 +11,7 @@ from core.data.episode import EpisodeError
 from core.data.readers.files import damaged
 from core.data.readers.pictures import MOST_PIXELS
 
-_CONTAINER = "mov,mp4,m4a,3gp,3g2,mj2"
+CONTAINER = "mov,mp4,m4a,3gp,3g2,mj2"
 """The only kind that is opened: playlists and the like could name other files."""
 _NEAR_SECONDS = 5.0
 """Frames this far ahead are reached by decoding; further ones by a jump."""
@@ -30,7 +30,7 @@ class Video:
         self._earliest = -math.inf
         """Frames before this time are behind; to see them again, the file must be searched."""
         try:
-            self._container = av.open(file, mode="r", format=_CONTAINER)
+            self._container = av.open(file, mode="r", format=CONTAINER)
             if not self._container.streams.video:
                 raise ValueError("it has no video stream")
             self._stream = self._container.streams.video[0]
