@@ -51,6 +51,8 @@ class DatasetMeta(BaseModel):
     """Shape of the whole array, by field; a field that the logs lack is absent."""
     dtype: dict[str, str]
     units: dict[str, str] = {}
+    names: dict[str, tuple[str, ...]] = {}
+    """What each column of `actions` and `state` is, if the logs say it."""
     num_episodes: int
     stats: dict[str, ColumnStats]
     """`actions` (without the last row of an episode) and, if recorded, `state` and `reward`."""

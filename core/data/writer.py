@@ -77,6 +77,7 @@ class DatasetWriter:
         seed: int = 0,
         validation_fraction: float = 0.1,
         units: Mapping[str, str] | None = None,
+        names: Mapping[str, tuple[str, ...]] | None = None,
         sources: Mapping[str, str] | None = None,
         spec: Mapping[str, JsonValue] | None = None,
     ) -> Dataset:
@@ -100,6 +101,7 @@ class DatasetWriter:
             shapes={f: (rows, *s) for f, s in self._shapes.items()},
             dtype={f: np.dtype(FILES[f][1]).name for f in self._shapes},
             units=dict(units or {}),
+            names={f: n for f, n in (names or {}).items() if self._shapes.get(f) == (len(n),)},
             num_episodes=len(self),
             stats={f: merged[f].stats() for f in _STATS if f in merged},
             frame_mean=_rgb(frames.mean),

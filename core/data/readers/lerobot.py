@@ -30,20 +30,25 @@ from core.data.readers.joined import rows_of
 from core.data.readers.lerobot_meta import (
     EpisodeMeta,
     Feature,
+    Notes,
     find_root,
     find_version,
     read_episodes,
     read_info,
+    read_notes,
 )
 from core.data.readers.parquet_file import Parquet
 from core.data.readers.video_file import Video, VideoRows
+from core.data.trim import Held
 
+_AFTER = "next.success"
+"""Its row t is about the frame after row t."""
 _ALIASES: Aliases = {
     "action": ("action",),
     "state": ("observation.state", "observation.environment_state"),
     "reward": ("next.reward", "reward"),
     "terminated": ("next.done", "next.terminated"),
-    "success": ("next.success",),
+    "success": ("success", _AFTER),
     "time": ("timestamp",),
 }
 _SLACK = 0.5
@@ -94,7 +99,7 @@ class LeRobotReader:
         self.columns = [_column(k, f) for k, f in self._info.features.items()]
         self.fields = self._choose(mapping)
         self.notes: list[str | Remark] = list(self._remarks())
-        self.meta = self._meta()
+        self.meta = self._meta(read_notes(files, root))
 
     @contextmanager
     def open(self, episode: EpisodeRef) -> Iterator[Fields]:
@@ -111,6 +116,8 @@ class LeRobotReader:
                 continue
             rows = rows_of(key, keys, lambda k: self._rows(parquet, k))
             found[name] = RowSlice(rows, meta.first_row, stop)
+            if name == "success" and key == _AFTER:
+                found[name] = _of_frames(found[name])
         yield found
 
     def close(self) -> None:
@@ -126,10 +133,12 @@ class LeRobotReader:
         cameras = tuple(k for k, f in features.items() if f.is_camera and not f.is_depth)
         return find_keys(features.keys(), mapping, {**_ALIASES, "image": cameras})
 
-    def _meta(self) -> LogMeta:
+    def _meta(self, notes: Notes) -> LogMeta:
         tasks = {t for e in self._episodes for t in e.tasks}
         return LogMeta(
             fps=self._info.fps,
+            action_kind=notes.action_kind,
+            units=notes.units,
             task=next(iter(tasks))[:200] if len(tasks) == 1 else None,
             names={
                 f: tuple(n for k in parts(self.fields[f]) for n in self._info.features[k].columns)
@@ -214,6 +223,15 @@ class LeRobotReader:
             seconds = np.arange(meta.length) / self._info.fps
         times = clip.start + seconds.astype(np.float64)
         return VideoRows(self._video_of(clip.file), times, (_SLACK + 1e-3) / self._info.fps)
+
+
+def _of_frames(after: RowSlice) -> RowSlice:
+    """Labels of frames from those of what came after each. The frame after the last row was not
+    recorded; what is said of it goes to the last frame that was."""
+    said = after.read()
+    labels = np.concatenate([np.zeros(1, said.dtype), said[:-1]])
+    labels[-1] = max(labels[-1], said[-1])
+    return Held.slice(labels)
 
 
 def _column(key: str, feature: Feature) -> Column:

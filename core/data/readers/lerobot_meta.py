@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from core.data.dataset import ActionKind
 from core.data.readers.base import LogError
 from core.data.readers.files import Files, in_words
 from core.data.readers.parquet_file import Parquet
@@ -62,6 +63,13 @@ class Info(BaseModel):
     robot_type: str | None = None
 
 
+class Notes(BaseModel):
+    """`meta/foglab.json`: what our own export adds."""
+
+    action_kind: ActionKind | None = None
+    units: dict[str, str] = {}
+
+
 @dataclass(frozen=True)
 class Clip:
     """The part of a video that shows an episode, from `start` seconds on."""
@@ -108,6 +116,17 @@ def read_info(files: Files, root: str) -> Info:
         return Info.model_validate_json(files.read(root + INFO, _JSON_BYTES))
     except ValidationError as error:
         raise LogError(f"{root}{INFO} is not valid ({in_words(error)}): write it again") from error
+
+
+def read_notes(files: Files, root: str) -> Notes:
+    """Empty if the dataset was written by somebody else."""
+    name = f"{root}meta/foglab.json"
+    if name not in files.names:
+        return Notes()
+    try:
+        return Notes.model_validate_json(files.read(name, _JSON_BYTES))
+    except ValidationError as error:
+        raise LogError(f"{name} is not valid ({in_words(error)}): leave it out") from error
 
 
 def read_episodes(files: Files, root: str, version: str, info: Info) -> list[EpisodeMeta]:
