@@ -89,6 +89,7 @@ class Kind(StrEnum):
     POLICY = "policy"
     EVALUATE = "evaluate"
     ROLLOUT = "rollout"
+    EXPORT = "export"
 
 
 class GlobalModelSpec(RewardChoice, Spec):
@@ -180,7 +181,7 @@ class PolicySpec(Spec):
     dataset: ArtifactId = Field(description="Dataset that imagined rollouts start from")
     global_model: ArtifactId = Field(description="Model that makes the trajectories")
     local_model: ArtifactId = Field(description="Model that gives the gradients")
-    steps: int = Field(240, ge=1, description="Imagined rollouts")
+    steps: int = Field(120, ge=1, description="Imagined rollouts")
     environments: int = Field(72, ge=1, description="Imagined environments side by side")
     horizon: int = Field(16, ge=1, description="Imagined steps per rollout, H")
     max_age: int = Field(16, ge=1, description="Imagined steps before a restart from real frames")
@@ -288,8 +289,24 @@ class RolloutSpec(Spec):
     seed: Seed = 0
 
 
+class ExportSpec(Spec):
+    """A dataset, or imagined rollouts, as LeRobot v3.0: other tools open it."""
+
+    kind: Literal["export"] = "export"
+    source: ArtifactId = Field(description="Dataset, or imagined rollouts, to export")
+    pictures: Literal["h264", "av1", "png"] = Field(
+        "h264", description="Videos that play everywhere, smaller ones, or pictures without loss"
+    )
+
+
 JobSpec = Annotated[
-    IngestSpec | GlobalModelSpec | LocalModelSpec | PolicySpec | EvaluateSpec | RolloutSpec,
+    IngestSpec
+    | GlobalModelSpec
+    | LocalModelSpec
+    | PolicySpec
+    | EvaluateSpec
+    | RolloutSpec
+    | ExportSpec,
     Field(discriminator="kind"),
 ]
 SPECS: dict[Kind, type[Spec]] = {
@@ -299,8 +316,10 @@ SPECS: dict[Kind, type[Spec]] = {
     Kind.POLICY: PolicySpec,
     Kind.EVALUATE: EvaluateSpec,
     Kind.ROLLOUT: RolloutSpec,
+    Kind.EXPORT: ExportSpec,
 }
-QUEUES: dict[Kind, str] = {k: "ingest" if k is Kind.INGEST else "gpu" for k in Kind}
+_NO_LEARNING = (Kind.INGEST, Kind.EXPORT)
+QUEUES: dict[Kind, str] = {k: "ingest" if k in _NO_LEARNING else "gpu" for k in Kind}
 PREFIXES: dict[Kind, str] = {
     Kind.INGEST: "ds",
     Kind.GLOBAL_MODEL: "gm",
@@ -308,6 +327,7 @@ PREFIXES: dict[Kind, str] = {
     Kind.POLICY: "pi",
     Kind.EVALUATE: "ev",
     Kind.ROLLOUT: "ro",
+    Kind.EXPORT: "ex",
 }
 """Prefix of the id of the artifact that a job of this kind makes."""
 
@@ -316,5 +336,5 @@ spec_adapter: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
 
 def inputs(spec: Spec) -> dict[str, str]:
     """Artifact ids that a spec reads, by field."""
-    fields = ("upload", "dataset", "global_model", "local_model", "policy")
+    fields = ("upload", "dataset", "global_model", "local_model", "policy", "source")
     return {f: v for f in fields if (v := getattr(spec, f, None)) is not None}
