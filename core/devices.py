@@ -42,3 +42,11 @@ def upload(array: np.ndarray, device: torch.device) -> Tensor:
 def bf16(device: torch.device, wanted: bool) -> AbstractContextManager[object]:
     """Mixed precision: products in bfloat16, sums and states in float32."""
     return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
+
+
+def casts_kept(device: torch.device, wanted: bool) -> AbstractContextManager[object]:
+    """Inside, `bf16` casts each weight once; without, at every use. Weights must not change inside.
+
+    Autocast drops its casts when the outermost context ends; this one is that, and casts nothing.
+    """
+    return torch.autocast(device.type, enabled=False) if wanted else nullcontext()

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.devices import normal, upload
+from core.devices import casts_kept, normal, upload
 from core.global_model.model import GlobalModel
 from core.local_model.model import LocalModel
 from core.local_model.rssm import State
@@ -63,19 +63,20 @@ def local_path(rollout: Trajectory, actor: Policy, local: LocalModel) -> LocalPa
     the states stay those of the global model (paper, §III-B: the Jacobian belongs at the global
     model's next state).
     """
-    state = State(rollout.deter[:, 0], rollout.stoch[:, 0])
-    rewards, entropies = [], []
+    states, policies = [State(rollout.deter[:, 0], rollout.stoch[:, 0])], []
     for t in range(rollout.noise.shape[1]):
-        policy = actor(state.features)
-        noise = rollout.noise[:, t]
-        predicted = local.rssm.imagine(state, policy.action(noise))
-        state = State(
-            swap_gradient(rollout.deter[:, t + 1], predicted.deter),
-            swap_gradient(rollout.stoch[:, t + 1], predicted.stoch),
+        policies.append(actor(states[-1].features))
+        predicted = local.rssm.imagine(states[-1], policies[-1].action(rollout.noise[:, t]))
+        states.append(
+            State(
+                swap_gradient(rollout.deter[:, t + 1], predicted.deter),
+                swap_gradient(rollout.stoch[:, t + 1], predicted.stoch),
+            )
         )
-        rewards.append(local.reward(state))
-        entropies.append(policy.entropy(noise))
-    return LocalPath(torch.stack(rewards, 1), torch.stack(entropies, 1), state.features)
+    # heads over all steps at once: fewer, larger products
+    after = State(*(torch.stack(part, 1) for part in zip(*states[1:], strict=True)))
+    policy = Squashed(*(torch.stack(part, 1) for part in zip(*policies, strict=True)))
+    return LocalPath(local.reward(after), policy.entropy(rollout.noise), states[-1].features)
 
 
 @dataclass
@@ -124,16 +125,17 @@ class ImaginedEnvs:
         frames, actions = [*self.frames.unbind(1)], [*self.actions[:, :-1].unbind(1)]
         rewards, continues, deters, stochs = [], [], [self.deter], [self.stoch]
         state, context = State(self.deter, self.stoch), self.frames.shape[1]
-        for t in range(horizon):
-            actions.append(actor(state.features).action(noise[:, t]))
-            past, taken = torch.stack(frames[-context:], 1), torch.stack(actions[-context:], 1)
-            step = model.step(past, taken, generator)
-            state = local.rssm.observe(state, actions[-1], local.encode(step.frame))
-            frames.append(step.frame)
-            rewards.append(step.reward)
-            continues.append(1 - step.terminated.round())
-            deters.append(state.deter)
-            stochs.append(state.stoch)
+        with casts_kept(noise.device, model.config.bf16):
+            for t in range(horizon):
+                actions.append(actor(state.features).action(noise[:, t]))
+                past, taken = torch.stack(frames[-context:], 1), torch.stack(actions[-context:], 1)
+                step = model.step(past, taken, generator)
+                state = local.rssm.observe(state, actions[-1], local.encode(step.frame))
+                frames.append(step.frame)
+                rewards.append(step.reward)
+                continues.append(1 - step.terminated.round())
+                deters.append(state.deter)
+                stochs.append(state.stoch)
         self.frames = torch.stack(frames[-context:], 1)
         self.deter, self.stoch = state
         actions.append(torch.zeros_like(actions[-1]))
