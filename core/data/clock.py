@@ -51,7 +51,9 @@ def check_order(times: np.ndarray) -> None:
 def gap(times: np.ndarray, fps: float) -> EpisodeError | None:
     """Frames that are missing between two others: the first place, and how much in all."""
     steps = np.diff(times)
-    wide = np.flatnonzero(steps > _GAP / fps)
+    # A single late stamp is followed by a short step; a gap is not.
+    both = steps + np.append(steps[1:], np.inf)
+    wide = np.flatnonzero((steps > _GAP / fps) & (both > (1 + _GAP) / fps))
     if not len(wide) or len(wide) > len(steps) / 2:  # then the rate is wrong, not the steps
         return None
     at = int(wide[0]) + 1

@@ -67,7 +67,8 @@ class Intake:
         for remark in self._preparer.skew.summary():
             self.remark(remark)
         changes = self._preparer.conformer.changes
-        for remark in overall(dataset, self._kept, changes, self.units):
+        camera = self._reader.fields.get("image", "")
+        for remark in overall(dataset, self._kept, changes, self._usual.slow, camera):
             self.remark(remark)
         found = len(self._reader.episodes)
         summary = Summary(

@@ -7,9 +7,11 @@ import numpy as np
 
 from core.data.clock import rate_hz, seconds
 from core.data.episode import EpisodeError
-from core.data.readers.base import Field, Fields, Reader
+from core.data.readers.base import EpisodeRef, Field, Fields, Reader
+from core.data.readers.chunked import ChunkedRows
 
 _SURVEYED = 32
+_MANY_ROWS = 32
 _NUMBERS: tuple[Field, ...] = ("action", "state")
 Layout = dict[Field, tuple[int, ...]]
 """Shape of one row by field; empty for pictures, which may differ in size."""
@@ -21,6 +23,8 @@ class Survey:
 
     layout: Layout
     fps: float | None
+    slow: tuple[EpisodeRef, int] | None = None
+    """The first episode whose pictures are unpacked many at a time, and how many."""
 
     def known(self, fields: Fields) -> Fields:
         """The fields that episodes usually have; `EpisodeError` if one is missing or differs."""
@@ -40,16 +44,19 @@ def survey(reader: Reader) -> Survey:
     """Looks at the shapes and stamps of the first readable episodes; the majority decides."""
     seen: Counter[tuple[tuple[Field, tuple[int, ...]], ...]] = Counter()
     rates = []
+    slow: tuple[EpisodeRef, int] | None = None
     for ref in reader.episodes[:_SURVEYED]:
         try:
             with reader.open(ref) as fields:
                 seen[tuple(sorted(layout(fields).items()))] += 1
                 rates.append(_rate(fields))
+                height = _rows_per_chunk(fields)
+                slow = slow or ((ref, height) if height >= _MANY_ROWS else None)
         except EpisodeError:
             continue
     known = [r for r in rates if r is not None]
     usual = dict(seen.most_common(1)[0][0]) if seen else {}
-    return Survey(usual, float(f"{np.median(known):.4g}") if known else None)
+    return Survey(usual, float(f"{np.median(known):.4g}") if known else None, slow)
 
 
 def layout(fields: Fields) -> Layout:
@@ -63,6 +70,11 @@ def _rate(fields: Fields) -> float | None:
     stamps = fields["time"].read().reshape(len(fields["time"]), -1)[:, 0]
     times = seconds(stamps) if np.isfinite(stamps).all() else None
     return None if times is None else rate_hz(times)
+
+
+def _rows_per_chunk(fields: Fields) -> int:
+    image = fields["image"].rows if "image" in fields else None
+    return image.rows_per_chunk if isinstance(image, ChunkedRows) else 1
 
 
 def _width(shape: tuple[int, ...] | None) -> str:

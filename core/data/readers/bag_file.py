@@ -34,6 +34,8 @@ class Stamp:
 class Bag(Protocol):
     """One opened file."""
 
+    name: str
+    """Fit for messages."""
     topics: dict[str, Topic]
     """By name; those whose messages cannot be decoded are left out."""
     remarks: list[Remark]
@@ -49,3 +51,13 @@ class Bag(Protocol):
         """Its fields; `MessageError` if it does not fit its type."""
 
     def close(self) -> None: ...
+
+
+def no_schema(file: str, topic: str, why: str) -> Remark:
+    """The remark on a topic whose messages cannot be decoded."""
+    return Remark(
+        "no_schema",
+        f"topic {topic} is left out: {why}",
+        "record it as ROS 1 or ROS 2 messages with their definition, or as JSON",
+        file=file,
+    )

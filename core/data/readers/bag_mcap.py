@@ -18,7 +18,7 @@ from mcap.summary import Summary
 
 from core.data.codes import Remark
 from core.data.episode import EpisodeError
-from core.data.readers.bag_file import MOST_CHUNK_BYTES, Stamp, Topic
+from core.data.readers.bag_file import MOST_CHUNK_BYTES, Stamp, Topic, no_schema
 from core.data.readers.files import damaged
 from core.data.readers.ros_messages import Message as Fields
 from core.data.readers.ros_messages import MessageError, Types, decode, types_of
@@ -38,7 +38,7 @@ class McapBag:
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._file = _Clamped(file)
-        self._name = name
+        self.name = name
         self.remarks: list[Remark] = []
         self.topics: dict[str, Topic] = {}
         self._channels: dict[int, Channel] = {}
@@ -64,7 +64,7 @@ class McapBag:
                 self._chunk = (offset, _unpacked(record))
             found = self._chunk[1][i]
         except (*_BROKEN, StopIteration) as error:
-            raise damaged(self._name, error) from error
+            raise damaged(self.name, error) from error
         assert isinstance(found, Message)
         return bytes(found.data)
 
@@ -93,7 +93,7 @@ class McapBag:
             counts = self._counted()
         if len(self._channels) > _MOST_TOPICS:
             raise EpisodeError(
-                "unreadable", self._name, "has too many topics", fix="split the recording"
+                "unreadable", self.name, "has too many topics", fix="split the recording"
             )
         for channel in self._channels.values():
             self._add_topic(channel, counts.get(channel.id, 0))
@@ -136,7 +136,7 @@ class McapBag:
                 types = types_of(text, schema.name, "idl" if language == "idl" else "msg")
                 self._types[channel.topic] = (types, encoding)
         except MessageError as error:
-            self.remarks.append(no_schema(self._name, channel.topic, str(error)))
+            self.remarks.append(no_schema(self.name, channel.topic, str(error)))
             return
         before = self.topics.get(channel.topic)
         total = count + (before.count if before else 0)
@@ -159,7 +159,7 @@ class McapBag:
             if not found:
                 raise EpisodeError(
                     "unreadable",
-                    self._name,
+                    self.name,
                     f"is not an MCAP file ({error})",
                     fix="record it again",
                 ) from error
@@ -179,20 +179,10 @@ class McapBag:
             f"the file ends early or is damaged ({type(error).__name__}: {error}); what comes "
             "before that is used",
             "close the recorder before copying the file, or repair it with `mcap recover`",
-            file=self._name,
+            file=self.name,
         )
         if remark not in self.remarks:
             self.remarks.append(remark)
-
-
-def no_schema(file: str, topic: str, why: str) -> Remark:
-    """The remark on a topic whose messages cannot be decoded."""
-    return Remark(
-        "no_schema",
-        f"topic {topic} is left out: {why}",
-        "record it as ROS 1 or ROS 2 messages with their definition, or as JSON",
-        file=file,
-    )
 
 
 def _unpacked(record: McapRecord) -> list[McapRecord]:

@@ -11,8 +11,7 @@ from rosbags.rosbag1.reader import Compression, decompressors
 
 from core.data.codes import Remark
 from core.data.episode import EpisodeError
-from core.data.readers.bag_file import MOST_CHUNK_BYTES, Stamp, Topic
-from core.data.readers.bag_mcap import no_schema
+from core.data.readers.bag_file import MOST_CHUNK_BYTES, Stamp, Topic, no_schema
 from core.data.readers.files import damaged
 from core.data.readers.ros_messages import Message, MessageError, Types, decode, types_of
 
@@ -27,7 +26,7 @@ class Ros1Bag:
     """A bag under a path of its own."""
 
     def __init__(self, path: Path, name: str) -> None:
-        self._name = name
+        self.name = name
         self.remarks: list[Remark] = []
         self.topics: dict[str, Topic] = {}
         self._types: dict[str, Types] = {}
@@ -57,7 +56,7 @@ class Ros1Bag:
                 yield Stamp(topic, time, (counts[topic], 0), data)
                 counts[topic] += 1
         except _BROKEN as error:
-            raise damaged(self._name, error) from error
+            raise damaged(self.name, error) from error
 
     def message(self, topic: str, place: tuple[int, int]) -> bytes:
         number = place[0]
@@ -69,7 +68,7 @@ class Ros1Bag:
             if at > number:
                 self._cursor = (topic, at, messages)
                 return found
-        raise damaged(self._name, f"message {number} of {topic} is missing")
+        raise damaged(self.name, f"message {number} of {topic} is missing")
 
     def decode(self, topic: str, data: bytes) -> Message:
         return decode(self._types[topic], self.topics[topic].type, data, "ros1")
@@ -83,7 +82,7 @@ class Ros1Bag:
             try:
                 self._types[connection.topic] = _types(connection)
             except MessageError as error:
-                self.remarks.append(no_schema(self._name, connection.topic, str(error)))
+                self.remarks.append(no_schema(self.name, connection.topic, str(error)))
                 continue
             before = self.topics.get(connection.topic)
             count = connection.msgcount + (before.count if before else 0)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from core.data.codes import Remark
 from core.data.episode import EpisodeError
-from core.data.readers.bag_file import Stamp, Topic
-from core.data.readers.bag_mcap import no_schema
+from core.data.readers.bag_file import Stamp, Topic, no_schema
 from core.data.readers.files import damaged
 from core.data.readers.ros_messages import (
     Message,
@@ -29,7 +28,7 @@ class SqliteBag:
     that ROS 2 Humble ships are known, others are left out."""
 
     def __init__(self, path: Path, name: str) -> None:
-        self._name = name
+        self.name = name
         self.remarks: list[Remark] = []
         self.topics: dict[str, Topic] = {}
         self._ids: dict[str, int] = {}
@@ -60,7 +59,7 @@ class SqliteBag:
                 for topic, time, number, data in rows:
                     yield Stamp(names[topic], int(time), (int(number), 0), bytes(data))
         except _BROKEN as error:
-            raise damaged(self._name, error) from error
+            raise damaged(self.name, error) from error
 
     def message(self, topic: str, place: tuple[int, int]) -> bytes:
         query = "SELECT data FROM messages WHERE id = ?"
@@ -68,7 +67,7 @@ class SqliteBag:
             with closing(self._database.execute(query, (place[0],))) as rows:
                 return bytes(rows.fetchone()[0])
         except _BROKEN as error:
-            raise damaged(self._name, error) from error
+            raise damaged(self.name, error) from error
 
     def decode(self, topic: str, data: bytes) -> Message:
         return decode(self._types[topic], self.topics[topic].type, data, "cdr")
@@ -100,7 +99,7 @@ class SqliteBag:
                         raise MessageError(f"the bag does not describe its type {type_name}")
                     self._types[name] = usual
             except MessageError as error:
-                self.remarks.append(no_schema(self._name, name, str(error)))
+                self.remarks.append(no_schema(self.name, name, str(error)))
                 continue
             self._ids[name] = int(number)
             self.topics[name] = Topic(name, type_name, int(counts.get(number, 0)))

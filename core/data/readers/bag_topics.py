@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from core.data.readers.bag_file import Bag, Topic
+from core.data.readers.bag_file import Bag, Topic, no_schema
 from core.data.readers.bag_numbers import chosen, leaves, names, unit_of
 from core.data.readers.bag_pictures import dtype_of, is_picture, picture
 from core.data.readers.base import ALIASES, Aliases, Column, Field
@@ -50,8 +50,9 @@ def surveyed(bag: Bag) -> Known:
         if stamp.topic not in firsts:
             try:
                 firsts[stamp.topic] = bag.decode(stamp.topic, stamp.data)
-            except MessageError:
+            except MessageError as error:
                 firsts[stamp.topic] = {}
+                bag.remarks.append(no_schema(bag.name, stamp.topic, f"a message {error}"))
             if len(firsts) == len(wanted):
                 break
     for topic in sorted(firsts):

@@ -24,6 +24,11 @@ class ChunkedRows(ABC):
     def _chunk(self, index: tuple[int, ...]) -> np.ndarray:
         """The chunk at a place of the grid, whole even at the border of the array."""
 
+    @property
+    def rows_per_chunk(self) -> int:
+        """What must be unpacked to read one row."""
+        return self._chunks[0]
+
     def read(self, start: int, stop: int) -> np.ndarray:
         height = self._chunks[0]
         parts = []

@@ -55,7 +55,7 @@ def described(reader: Reader, format: str, reason: str, mapping: dict[Field, str
     keys = [c.key for c in reader.columns]
     samples, problem = _samples(reader)
     missing = missing_key(reader.fields, keys, mapping) if keys else None
-    kind, why = _action_kind(reader.meta.action_kind, samples)
+    kind, why = told_kind(reader.meta.action_kind, samples)
     return Detection(
         format=format,
         reasons={format: "; ".join(filter(None, (reason, reader.meta.why)))},
@@ -105,7 +105,7 @@ def _range(field: Field, samples: list[dict[Field, np.ndarray]]) -> ValueRange:
     return ValueRange(low=tuple(low.tolist()), high=tuple(high.tolist()))
 
 
-def _action_kind(
+def told_kind(
     said: ActionKind | None, samples: list[dict[Field, np.ndarray]]
 ) -> tuple[ActionKind | None, str]:
     """What the logs say, else what fits better: action = next state, or action = its change.

@@ -28,6 +28,7 @@ from core.data.readers.base import (
 from core.data.readers.files import Files, damaged
 from core.data.readers.joined import rows_of
 from core.data.readers.lerobot_meta import (
+    INFO,
     EpisodeMeta,
     Feature,
     Notes,
@@ -98,7 +99,8 @@ class LeRobotReader:
         ]
         self.columns = [_column(k, f) for k, f in self._info.features.items()]
         self.fields = self._choose(mapping)
-        self.notes: list[str | Remark] = list(self._remarks())
+        self._codec_told = False
+        self.notes: list[str | Remark] = [*self._remarks(), *self._misnamed(version, root + INFO)]
         self.meta = self._meta(read_notes(files, root))
 
     @contextmanager
@@ -160,6 +162,16 @@ class LeRobotReader:
                 f"{count} episodes show {printable(most)!r}"
             )
 
+    def _misnamed(self, version: str, file: str) -> Iterator[Remark]:
+        said = self._info.codebase_version
+        if said is not None and said != version:
+            yield Remark(
+                "version",
+                f"info.json says {printable(said)}, and the files are laid out as {version}",
+                "nothing to do: the files are believed",
+                file=printable(file),
+            )
+
     def _parquet_of(self, name: str) -> Parquet:
         if self._parquet is None or self._parquet.name != name:
             if self._parquet:
@@ -174,6 +186,9 @@ class LeRobotReader:
                 self._video.close()
                 self._video = None
             self._video = Video(self._entry(name), name)
+            if not self._codec_told:
+                self._codec_told = True
+                self.notes += self._video.remarks()
         return self._video
 
     def _entry(self, name: str) -> IO[bytes]:

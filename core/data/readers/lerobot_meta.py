@@ -55,6 +55,7 @@ class Feature(BaseModel):
 class Info(BaseModel):
     """`meta/info.json`."""
 
+    codebase_version: str | None = None
     fps: Annotated[float, Field(gt=0, le=1000)]
     features: Annotated[dict[str, Feature], Field(min_length=1)]
     data_path: str | None = None

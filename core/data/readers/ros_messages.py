@@ -65,7 +65,23 @@ def types_of(definition: str, name: str, language: Literal["msg", "idl"]) -> Typ
             found = get_types_from_idl("\n".join(lines))
     except (TypesysError, ValueError, AssertionError, RecursionError, KeyError) as error:
         raise MessageError(f"its definition cannot be parsed ({str(error)[:80]!r})") from error
-    return {**_TIMES, **found}
+    types = {**_TIMES, **found}
+    _check_described(types, normalize_msgtype(name))
+    return types
+
+
+def _check_described(types: Types, name: str) -> None:
+    """`MessageError` if a part of a type is not described."""
+    open_names, seen = [name], {name}
+    while open_names:
+        at = open_names.pop()
+        if at not in types:
+            raise MessageError(f"its part {at[:80]} is not described")
+        for _, desc in types[at][1]:
+            inner = desc[1][0] if desc[0] in (Nodetype.ARRAY, Nodetype.SEQUENCE) else desc
+            if inner[0] == Nodetype.NAME and inner[1] not in seen:
+                seen.add(inner[1])
+                open_names.append(inner[1])
 
 
 def usual_types() -> Types:

@@ -7,12 +7,14 @@ from typing import IO
 import av
 import numpy as np
 
+from core.data.codes import Remark
 from core.data.episode import EpisodeError
 from core.data.readers.files import damaged
 from core.data.readers.pictures import MOST_PIXELS
 
 CONTAINER = "mov,mp4,m4a,3gp,3g2,mj2"
 """The only kind that is opened: playlists and the like could name other files."""
+_PLAYED = ("h264",)
 _NEAR_SECONDS = 5.0
 """Frames this far ahead are reached by decoding; further ones by a jump."""
 _ERRORS = (av.FFmpegError, OSError, ValueError, IndexError, EOFError)
@@ -54,6 +56,18 @@ class Video:
     def close(self) -> None:
         self._container.close()
         self._file.close()
+
+    def remarks(self) -> Iterator[Remark]:
+        """Whether others may fail to play it."""
+        if self.codec not in _PLAYED:
+            yield Remark(
+                "video_codec",
+                f"image: videos are {self.codec}, which some browsers and OpenCV do not play",
+                "nothing to do: previews of the dataset are H.264",
+                "info",
+                file=self.name,
+                frame=0,
+            )
 
     @property
     def rate(self) -> float | None:

@@ -7,7 +7,6 @@ from pathlib import Path, PurePosixPath
 import av
 import numpy as np
 
-from core.data.codes import Remark
 from core.data.episode import EpisodeError
 from core.data.readers.archive import printable
 from core.data.readers.base import Field
@@ -16,7 +15,6 @@ from core.data.readers.files import Files
 from core.data.readers.video_file import CONTAINER, Video, VideoRows
 
 _SUFFIXES = (".mp4", ".mov", ".m4v")
-_PLAYED = ("h264",)
 _MOST_FRAMES = 1_000_000
 
 
@@ -48,7 +46,7 @@ def _opened(files: Files, names: tuple[str, ...]) -> Iterator[Seen]:
     times = frame_times(files, names[0])
     with closing(Video(files.open(names[0]), name)) as video:
         slack = float(np.median(np.diff(times))) / 2 if len(times) > 1 else 1.0
-        remarks = [] if video.codec in _PLAYED else [_codec(name, video.codec)]
+        remarks = list(video.remarks())
         yield Seen(VideoRows(video, times, slack), times, video.codec, remarks)
 
 
@@ -77,14 +75,3 @@ def frame_times(files: Files, name: str) -> np.ndarray:
             "too_short", label, "holds no frames", fix="leave the episode out, or record again"
         )
     return np.sort(np.array(stamps, np.float64)) * base
-
-
-def _codec(name: str, codec: str) -> Remark:
-    return Remark(
-        "video_codec",
-        f"image: videos are {codec}, which some browsers and OpenCV do not play",
-        "nothing to do: previews of the dataset are H.264",
-        "info",
-        file=name,
-        frame=0,
-    )
