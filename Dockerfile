@@ -86,7 +86,7 @@ COPY --from=ingest-venv /venv /venv
 COPY core/__init__.py core/artifacts.py core/recorder.py core/
 COPY core/data core/data
 COPY core/jobs core/jobs
-COPY core/stages/__init__.py core/stages/ingest.py core/stages/
+COPY core/stages/__init__.py core/stages/ingest.py core/stages/export.py core/stages/
 COPY worker worker
 RUN python -m compileall -q /app
 USER 10001:10001

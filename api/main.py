@@ -17,6 +17,7 @@ from api.middleware import Guard
 from api.routes import (
     datasets,
     evaluations,
+    exports,
     jobs,
     models,
     operations,
@@ -48,6 +49,7 @@ SIGNED_PATHS = frozenset(
         f"{PREFIX}/datasets/{{dataset_id}}/episodes/{{n}}/video",
         f"{PREFIX}/rollouts/{{rollout_id}}/video",
         f"{PREFIX}/models/{{model_id}}/download",
+        f"{PREFIX}/exports/{{export_id}}/download",
     }
 )
 """The only paths that take a signature instead of a token."""
@@ -87,12 +89,14 @@ _TUS = ("Tus-Resumable", "Upload-Offset", "Upload-Length", "Upload-Metadata", "U
 
 def _include_routers(app: FastAPI) -> None:
     protected = APIRouter(prefix=PREFIX, dependencies=[Depends(caller)])
-    for module in (uploads, datasets, jobs, pipelines, models, rollouts, evaluations, specs):
+    results = (models, rollouts, evaluations, exports)
+    for module in (uploads, datasets, jobs, pipelines, *results, specs):
         protected.include_router(module.router)
     signed = APIRouter(prefix=PREFIX)
     signed.include_router(datasets.videos)
     signed.include_router(rollouts.videos)
     signed.include_router(models.downloads)
+    signed.include_router(exports.downloads)
     for router in (signed, protected, operations.open_router, operations.router):
         app.include_router(router)
 

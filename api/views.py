@@ -124,6 +124,16 @@ def evaluation_reply(s: Services, artifact: Artifact) -> replies.Evaluation:
     return replies.Evaluation(**_common(artifact), spec=spec, result=artifact.summary)
 
 
+def export_reply(s: Services, artifact: Artifact) -> replies.Export:
+    """An export with the signed address of its zip."""
+    return replies.Export(
+        **_common(artifact),
+        source=s.store.get(artifact.job_id).spec.get("source"),
+        result=artifact.summary,
+        download_url=s.signer.sign(f"{PREFIX}/exports/{artifact.id}/download"),
+    )
+
+
 def _common(artifact: Artifact) -> dict[str, Any]:
     return {
         "id": artifact.id,

@@ -33,6 +33,9 @@ class Artifacts:
     def evaluation(self, evaluation_id: str) -> Path:
         return self.root / "evaluations" / _checked(evaluation_id)
 
+    def export(self, export_id: str) -> Path:
+        return self.root / "exports" / _checked(export_id)
+
     def run(self, job_id: str) -> Path:
         return self.root / "runs" / _checked(job_id)
 

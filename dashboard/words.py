@@ -28,6 +28,7 @@ KINDS = {
     "policy": "Policy",
     "evaluate": "Evaluation",
     "rollout": "Rollouts",
+    "export": "Export",
 }
 KIND_HELP = {
     "ingest": "Checks uploaded logs and makes a dataset of them.",
@@ -36,6 +37,7 @@ KIND_HELP = {
     "policy": "Trains a policy inside the global model, with gradients from the local one.",
     "evaluate": "Judges models on held-out episodes and the policy in the true simulator.",
     "rollout": "Renders imagined episodes beside the real ones they start from.",
+    "export": "Writes a dataset or imagined episodes as LeRobot v3.0, for other tools.",
 }
 PRESETS = {
     "smoke": "every part once, a minute or two on 2 cores; learns nothing worth having",

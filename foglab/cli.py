@@ -11,6 +11,7 @@ from rich.table import Table
 
 from core.jobs.replies import Reply
 from foglab import doctor as doctoring
+from foglab.datasets import dataset
 from foglab.show import follow, jobs_table
 from foglab.terminal import Commands, Place, err, out, place
 from foglab.tokens import environment_of, tokens
@@ -24,6 +25,7 @@ app = typer.Typer(
     help="Train robot policies inside worlds learned from the robot's own logs.",
 )
 app.add_typer(train, name="train")
+app.add_typer(dataset, name="dataset")
 app.add_typer(tokens, name="token")
 app.command()(evaluate)
 

@@ -15,6 +15,7 @@ from core.jobs.replies import (
     EpisodeData,
     Evaluation,
     Event,
+    Export,
     Job,
     Metrics,
     Model,
@@ -254,9 +255,23 @@ class ServiceClient:
 
     def download_model(self, model_id: str, target: Path | str) -> Path:
         """Write the model's folder as a zip to `target`."""
-        target = Path(target)
+        return self._download(f"{API}/models/{model_id}/download", Path(target))
+
+    def exports(self, limit: int = 100) -> list[Export]:
+        """Newest first."""
+        return self._list(Export, f"{API}/exports", limit=limit)
+
+    def export(self, source: str, *, pictures: str = "h264", key: str | None = None) -> Job:
+        """Queue the export of a dataset, or of imagined rollouts, as LeRobot v3.0."""
+        spec = {"source": source, "pictures": pictures}
+        return self.submit("export", spec, name=f"export of {source}", key=key)
+
+    def download_export(self, export_id: str, target: Path | str) -> Path:
+        """Write the export as a zip to `target`."""
+        return self._download(f"{API}/exports/{export_id}/download", Path(target))
+
+    def _download(self, path: str, target: Path) -> Path:
         partial = target.with_name(f".{target.name}.part")
-        path = f"{API}/models/{model_id}/download"
         try:
             with self._transport.http.stream("GET", path) as response, partial.open("wb") as file:
                 if response.is_error:

@@ -2,11 +2,11 @@
 
 import os
 import secrets
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import FileResponse
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import (
     CallerDep,
@@ -27,7 +27,7 @@ from core.data.video import write_mp4
 from core.jobs import replies
 from core.jobs.records import Artifact, ArtifactType
 from core.jobs.replies import Reply
-from core.jobs.spec import ArtifactId, IngestSpec
+from core.jobs.spec import ArtifactId, ExportSpec, IngestSpec
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 videos = APIRouter(
@@ -39,6 +39,14 @@ class NewDataset(IngestSpec):
     """What `POST /datasets` takes: an `IngestSpec` whose upload is called `upload_id`."""
 
     upload: ArtifactId = Field(alias="upload_id", description="Finished upload that holds the logs")
+
+
+class NewExport(BaseModel):
+    """How to export; `source` of the job is the dataset in the address."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pictures: Literal["h264", "av1", "png"] = "h264"
 
 
 class Accepted(Reply):
@@ -117,6 +125,26 @@ def get_episode(dataset_id: str, n: int, s: ServicesDep) -> replies.EpisodeData:
     numbers = {f: v[rows].tolist() for f, v in dataset.fields().items() if f != "frames"}
     common = _episode(s, dataset_id, n, episode).model_dump()
     return replies.EpisodeData.model_validate({**common, **numbers, "fps": dataset.meta.fps})
+
+
+@router.post("/{dataset_id}/export", status_code=202)
+def export(
+    dataset_id: str,
+    body: NewExport,
+    s: ServicesDep,
+    caller: CallerDep,
+    idempotency_key: IdempotencyKey = None,
+) -> Accepted:
+    """Queue the job that writes the dataset as LeRobot v3.0; `GET /exports` lists what is done."""
+    artifact = _artifact(s, dataset_id)
+    job = s.store.submit(
+        ExportSpec(source=artifact.id, **body.model_dump()),
+        artifact.name,
+        idem_key=idempotency_key,
+        body_hash=body_hash(f"export {artifact.id}", body),
+        submitter=caller.id,
+    )
+    return Accepted(job=job_replies(s, [job])[0])
 
 
 @videos.get("/{dataset_id}/episodes/{n}/video", response_class=FileResponse)

@@ -1,15 +1,17 @@
 """Datasets and imagined rollouts as LeRobot v3.0, which other tools open."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from core.data.dataset import Dataset, EpisodeInfo
+from core.data.imagined import ImaginedEpisode
 from core.data.lerobot_layout import Column, Layout, Pictures
 from core.data.lerobot_writer import LeRobotWriter
 
 CAMERA = "observation.image"
+IMAGINED, REAL = "observation.images.imagined", "observation.images.real"
 _FEATURES = {
     "actions": "action",
     "state": "observation.state",
@@ -65,3 +67,33 @@ def _values(dataset: Dataset, episode: EpisodeInfo) -> dict[str, np.ndarray]:
         after = values["success"].astype(bool)
         values["next.success"] = np.append(after[1:], after[-1])
     return values
+
+
+def export_imagined(
+    episodes: Sequence[ImaginedEpisode],
+    tasks: Sequence[str],
+    fps: float,
+    root: Path,
+    pictures: Pictures,
+    told: Listener,
+) -> None:
+    """Write imagined episodes; what really came is a second camera beside each."""
+    first = episodes[0]
+    height, width = first.imagined.shape[1:3]
+    columns = {
+        "action": Column("float32", first.actions.shape[1]),
+        "next.reward": Column("float32"),
+        "next.done": Column("bool"),
+    }
+    layout = Layout(fps, dict.fromkeys((IMAGINED, REAL), (height, width)), columns, pictures)
+    with LeRobotWriter(root, layout) as writer:
+        for done, (one, task) in enumerate(zip(episodes, tasks, strict=True), start=1):
+            steps = len(one.actions)
+            values = {
+                "action": np.concatenate([one.actions, np.zeros_like(one.actions[:1])]),
+                "next.reward": np.append(one.reward, 0),
+                "next.done": np.arange(steps + 1) == steps,
+            }
+            writer.append({IMAGINED: one.imagined, REAL: one.real}, values, task)
+            told(done, len(episodes))
+        writer.finish({"imagined": True})

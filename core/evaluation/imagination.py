@@ -1,5 +1,7 @@
 """A policy in imagination: what it is expected to earn."""
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -7,6 +9,14 @@ from torch import Tensor
 from core.global_model.model import GlobalModel
 from core.local_model.model import LocalModel
 from core.policy.actor_critic import Actor
+
+
+class Imagined(NamedTuple):
+    """What a policy did in imagination; row t is what its step t led to."""
+
+    frames: Float[Tensor, "batch horizon 3 height width"]
+    rewards: Float[Tensor, "batch horizon"]
+    actions: Float[Tensor, "batch horizon dim"]
 
 
 @torch.no_grad()
@@ -18,7 +28,7 @@ def imagine_policy(
     actions: Float[Tensor, "batch burn_in dim"],
     horizon: int,
     generator: torch.Generator,
-) -> tuple[Float[Tensor, "batch horizon 3 height width"], Float[Tensor, "batch horizon"]]:
+) -> Imagined:
     """Frames and rewards of the policy, without action noise, from real starts on.
 
     `actions[:, t]` was taken at `frames[:, t]`; the last row is replaced by the policy's own.
@@ -26,13 +36,15 @@ def imagine_policy(
     context = model.config.context
     state = local.burn_in(frames, actions)
     past, taken = frames[:, -context:], actions[:, -context:].clone()
-    imagined, rewards = [], []
+    imagined, rewards, acted = [], [], []
     for _ in range(horizon):
-        taken[:, -1] = actor(state.features).mode
+        action = actor(state.features).mode
+        acted.append(action)
+        taken[:, -1] = action
         step = model.step(past, taken, generator)
-        state = local.rssm.observe(state, taken[:, -1], local.encode(step.frame))
+        state = local.rssm.observe(state, action, local.encode(step.frame))
         past = torch.cat([past[:, 1:], step.frame[:, None]], 1)
         taken = torch.cat([taken[:, 1:], torch.zeros_like(taken[:, :1])], 1)
         imagined.append(step.frame)
         rewards.append(step.reward)
-    return torch.stack(imagined, 1), torch.stack(rewards, 1)
+    return Imagined(torch.stack(imagined, 1), torch.stack(rewards, 1), torch.stack(acted, 1))

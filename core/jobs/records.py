@@ -28,6 +28,7 @@ class ArtifactType(StrEnum):
     MODEL = "model"
     ROLLOUT = "rollout"
     EVALUATION = "evaluation"
+    EXPORT = "export"
 
 
 ARTIFACT_TYPES: dict[Kind, ArtifactType] = {
@@ -37,6 +38,7 @@ ARTIFACT_TYPES: dict[Kind, ArtifactType] = {
     Kind.POLICY: ArtifactType.MODEL,
     Kind.EVALUATE: ArtifactType.EVALUATION,
     Kind.ROLLOUT: ArtifactType.ROLLOUT,
+    Kind.EXPORT: ArtifactType.EXPORT,
 }
 
 
@@ -100,7 +102,7 @@ class NewArtifact(Record):
 
 
 class Artifact(Record):
-    """A dataset, model, rollout or evaluation that is complete on disk."""
+    """A dataset, model, rollout, evaluation or export that is complete on disk."""
 
     seq: int
     id: str

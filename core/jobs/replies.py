@@ -163,6 +163,18 @@ class Rollout(Reply):
     items: list[RolloutItem] | None = None
 
 
+class Export(Reply):
+    """A dataset or imagined rollouts as LeRobot v3.0, to be downloaded as a zip."""
+
+    id: str
+    name: str
+    job_id: str
+    created_at: datetime
+    source: str | None = Field(None, description="Id of the dataset or rollouts")
+    result: dict[str, Any] = Field(description="episodes, frames, files, bytes")
+    download_url: str = Field(description="Signed: needs no header")
+
+
 class Evaluation(Reply):
     """The figures that an evaluate job found."""
 

@@ -14,11 +14,12 @@ from core.jobs.spec import Kind, Spec, inputs
 from core.jobs.tables import artifacts, job_dependencies, jobs, uploads
 
 MAX_ATTEMPTS = 3
-_INPUT_KINDS = {
-    "dataset": Kind.INGEST,
-    "global_model": Kind.GLOBAL_MODEL,
-    "local_model": Kind.LOCAL_MODEL,
-    "policy": Kind.POLICY,
+_INPUT_KINDS: dict[str, tuple[Kind, ...]] = {
+    "dataset": (Kind.INGEST,),
+    "global_model": (Kind.GLOBAL_MODEL,),
+    "local_model": (Kind.LOCAL_MODEL,),
+    "policy": (Kind.POLICY,),
+    "source": (Kind.INGEST, Kind.ROLLOUT),
 }
 _NOUNS = {Kind.INGEST: "dataset", Kind.EVALUATE: "evaluation"}
 
@@ -165,11 +166,11 @@ def _maker(connection: Connection, name: str, identifier: str) -> str | None:
     maker = None if made else connection.execute(_held(jobs.c.output_id, identifier)).first()
     if made is None and maker is None:
         raise UnknownInput(
-            name, identifier, f"does not exist; name a {_noun(wanted)} of this service"
+            name, identifier, f"does not exist; name a {_nouns(wanted)} of this service"
         )
     kind = Kind(made.kind if made else maker.kind)  # type: ignore[union-attr]
-    if kind is not wanted:
-        raise UnknownInput(name, identifier, f"is a {_noun(kind)}, not a {_noun(wanted)}")
+    if kind not in wanted:
+        raise UnknownInput(name, identifier, f"is a {_noun(kind)}, not a {_nouns(wanted)}")
     if maker is None or maker.state == JobState.SUCCEEDED:
         return None
     if maker.state in (JobState.FAILED, JobState.CANCELLED):
@@ -190,6 +191,10 @@ def _held(column: Column[Any], value: str) -> Select[Any]:
 
 def _ended(state: str) -> str:
     return "was cancelled" if state == JobState.CANCELLED else "failed"
+
+
+def _nouns(kinds: Sequence[Kind]) -> str:
+    return " or a ".join(map(_noun, kinds))
 
 
 def _noun(kind: Kind) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from core.artifacts import StagePaths
 from core.data.dataset import Dataset, EpisodeInfo
+from core.data.imagined import ImaginedEpisode
 from core.data.video import write_mp4
 from core.envs.camera import make_judge
 from core.evaluation.fidelity import open_loop, psnr
@@ -36,10 +37,12 @@ class Pair:
     imagined: Tensor
     reward_real: list[float] | None
     reward_imagined: list[float]
+    actions: NDArray[np.float32]
+    """(steps, A): what the imagined frames follow from."""
 
 
 def run(spec: RolloutSpec, paths: StagePaths, recorder: Recorder) -> dict[str, Any]:
-    """Write `rollout.json` and three videos per item."""
+    """Write `rollout.json`, and three videos and the plain arrays of each item."""
     seed_everything(spec.seed)
     dataset = open_dataset(spec, paths)
     model = open_model(GlobalModel, spec.global_model, paths).to(device())
@@ -90,6 +93,7 @@ def _replay(
         torch.cat([common, imagined[0]]),
         logged,
         rewards[0].tolist(),
+        _numpy(actions[0, context - 1 : -1]),
     )
 
 
@@ -117,15 +121,16 @@ def _policy(
     still = first.expand(1, context, -1, -1, -1)
     idle = torch.zeros(1, context, local.config.action_dim, device=device())
     generator = torch.Generator().manual_seed(spec.seed + n)
-    imagined, expected = imagine_policy(actor, model, local, still, idle, len(rewards), generator)
+    imagined = imagine_policy(actor, model, local, still, idle, len(rewards), generator)
     return Pair(
         "policy",
         None,
         0,
         torch.stack(seen),
-        torch.cat([first[None], imagined[0]]),
+        torch.cat([first[None], imagined.frames[0]]),
         rewards,
-        expected[0].tolist(),
+        imagined.rewards[0].tolist(),
+        _numpy(imagined.actions[0]),
     )
 
 
@@ -136,6 +141,9 @@ def _store(n: int, pair: Pair, fps: float, paths: StagePaths) -> dict[str, Any]:
     write_mp4(paths.out / names["real"], real, fps)
     write_mp4(paths.out / names["imagined"], imagined, fps)
     write_mp4(paths.out / names["video"], np.concatenate([real, gap, imagined], 2), fps)
+    ImaginedEpisode(real, imagined, pair.actions, np.array(pair.reward_imagined, np.float32)).save(
+        paths.out / f"{n}.npz"
+    )
     return {
         "n": n,
         "kind": pair.kind,

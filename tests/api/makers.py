@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.artifacts import Artifacts
+from core.artifacts import Artifacts, StagePaths
 from core.data.episode import Episode
 from core.data.video import write_mp4
 from core.data.writer import DatasetWriter
@@ -13,6 +13,7 @@ from core.jobs.ids import new_upload_id
 from core.jobs.records import Job, NewArtifact
 from core.jobs.spec import (
     EvaluateSpec,
+    ExportSpec,
     GlobalModelSpec,
     IngestSpec,
     RolloutSpec,
@@ -20,6 +21,8 @@ from core.jobs.spec import (
     inputs,
 )
 from core.jobs.store import Store
+from core.recorder import NullRecorder
+from core.stages import export
 
 
 def finish(store: Store, spec: Spec, name: str, result: dict[str, object]) -> Job:
@@ -105,3 +108,15 @@ def running(store: Store, artifacts: Artifacts) -> tuple[Job, Path]:
     folder = artifacts.run(job.id)
     folder.mkdir(parents=True)
     return job, folder
+
+
+def do_export(service_store: Store, artifacts: Artifacts, job_id: str) -> None:
+    """What a worker does with an export job, in this process."""
+    job = service_store.claim(job_id, "tests")
+    assert job is not None
+    spec = ExportSpec.model_validate(job.spec)
+    out = artifacts.export(job.output_id)
+    out.mkdir(parents=True)
+    result = export.run(spec, StagePaths(artifacts, out, out), NullRecorder())
+    made = NewArtifact.model_validate({"summary": result, "lineage": (spec.source,)})
+    service_store.succeed(job.id, job.epoch, made.summary, made)

@@ -90,6 +90,8 @@ def test_dataset_report_names_file_episode_frame_and_fix(app: AppTest, lab: Lab)
     assert (row["Episode"], row["Frame"]) == (6, 7)
     assert "action" in row["Problem"]
     assert row["What to do"]
+    assert row["More"] == "formats?code=not_finite"
+    assert "NaN or infinity" in opened(app, "formats", code="not_finite").info[0].value
 
 
 def test_dataset_statistics_show_histograms(app: AppTest, lab: Lab) -> None:
@@ -98,7 +100,7 @@ def test_dataset_statistics_show_histograms(app: AppTest, lab: Lab) -> None:
     app.run()
     assert not app.exception
     assert "Every episode has **81 frames**" in texts(app)
-    assert len(app.get("plotly_chart")) == 2 + 1 + 4  # actions, reward, state
+    assert len(app.get("plotly_chart")) == 2 + 1 + 4 + 1  # actions, reward, state, coverage
 
 
 def test_models_page_gives_verdicts_lineage_and_download(app: AppTest, lab: Lab) -> None:
@@ -170,12 +172,12 @@ def test_whole_line_is_queued_from_a_preset(app: AppTest, lab: Lab, service: Ser
     app.number_input(key="line_seed").set_value(7)
     app.button(key="line_start").click().run()
     newest = service.store.list_jobs(limit=5)
-    assert {job.kind for job in newest} == set(Kind) - {Kind.INGEST}
+    assert {job.kind for job in newest} == set(Kind) - {Kind.INGEST, Kind.EXPORT}
     assert all(job.spec["seed"] == 7 for job in newest)
     assert [t.value for t in app.title] != ["Train"], "the first job's page is open"
 
 
-@pytest.mark.parametrize("kind", [k for k in Kind if k is not Kind.INGEST])
+@pytest.mark.parametrize("kind", [k for k in Kind if k not in (Kind.INGEST, Kind.EXPORT)])
 def test_form_of_each_kind_has_a_widget_for_every_field(app: AppTest, lab: Lab, kind: Kind) -> None:
     opened(app, "train").segmented_control(key="what").set_value("One job").run()
     app.selectbox(key="kind").set_value(kind.value).run()

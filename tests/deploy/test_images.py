@@ -19,7 +19,8 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 PROGRAMS = {
     "api": "api.__main__ api.main core.jobs.migrate foglab.cli foglab.tokens core.jobs.store",
     "dashboard": "dashboard.access dashboard.charts dashboard.form_widgets streamlit.web.cli",
-    "ingest": "worker.app worker.tasks worker.run_job core.stages.ingest kombu.transport.redis",
+    "ingest": "worker.app worker.tasks worker.run_job core.stages.ingest core.stages.export "
+    "kombu.transport.redis",
     "worker": "worker.app worker.tasks worker.run_job kombu.transport.redis core.stages.ingest "
     "core.stages.global_model core.stages.local_model core.stages.policy core.stages.evaluate "
     "core.stages.rollout",

@@ -2,15 +2,19 @@
 
 import json
 import re
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from core.data.readers import detect
 from core.envs.logs import make_logs
 from core.jobs.environment import Environment
 from core.jobs.migrate import upgrade
+from core.jobs.spec import Kind
 from core.jobs.store import Store
 from foglab.cli import app
 from foglab.client import ServiceClient
@@ -61,6 +65,25 @@ def test_results_are_listed_and_exported(service: Service, tmp_path: Path) -> No
     target = tmp_path / "model.zip"
     foglab("export", model, "--output", str(target), service=service)
     assert target.stat().st_size > 1000
+
+
+def test_a_dataset_is_exported_and_downloaded(service: Service, tmp_path: Path) -> None:
+    dataset = makers.dataset(service.store, service.artifacts)
+
+    def work() -> None:
+        while not (found := service.store.list_jobs(kind=Kind.EXPORT, limit=1)):
+            time.sleep(0.02)
+        makers.do_export(service.store, service.artifacts, found[0].id)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    target = tmp_path / "logs.zip"
+    told = foglab("dataset", "export", dataset, "-o", str(target), service=service).output
+    worker.join()
+    assert "LeRobot v3.0, 3 episodes" in told
+    assert detect(target).episodes == 3
+    refused = foglab("dataset", "export", "ds_0000000000000000", service=service, status=1)
+    assert "name a dataset or a rollout" in refused.stderr
 
 
 def test_pipeline_of_a_dataset_is_queued_whole(service: Service) -> None:

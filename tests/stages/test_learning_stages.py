@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from core.artifacts import Artifacts, StagePaths, UnknownArtifact
+from core.data.imagined import ImaginedEpisode
 from core.data.video import read_mp4
 from core.jobs.spec import EvaluateSpec, RolloutSpec, Spec
 from core.recorder import NullRecorder
@@ -69,6 +70,10 @@ def test_rollouts_start_where_the_real_episode_does(line: Line) -> None:
     )  # same frame, encoded twice
     for name in ("psnr", "static_psnr", "reward_real", "reward_imagined"):
         assert len(item[name]) == 8
+    kept = ImaginedEpisode.load(out / "0.npz")
+    assert kept.imagined.shape == kept.real.shape == (9, *kept.real.shape[1:])
+    assert (kept.imagined[0] == kept.real[0]).all()
+    assert (len(kept.actions), kept.reward.tolist()) == (8, item["reward_imagined"])
 
 
 def test_a_missing_input_is_named(line: Line, tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""Datasets and imagined rollouts in the format of other tools."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import StreamingResponse
+
+from api.deps import (
+    CursorQuery,
+    LimitQuery,
+    Services,
+    ServicesDep,
+    caller_or_signature,
+    known_id,
+)
+from api.errors import Problem
+from api.files import zip_stream
+from api.views import export_reply
+from core.jobs import replies
+from core.jobs.records import Artifact, ArtifactType
+from core.jobs.replies import Reply
+
+router = APIRouter(prefix="/exports", tags=["exports"])
+downloads = APIRouter(
+    prefix="/exports", tags=["exports"], dependencies=[Depends(caller_or_signature)]
+)
+
+
+class ExportPage(Reply):
+    """One page; `next` is the cursor of the page after it."""
+
+    items: list[replies.Export]
+    next: int | None
+
+
+@router.get("")
+def list_exports(s: ServicesDep, limit: LimitQuery = 100, cursor: CursorQuery = None) -> ExportPage:
+    """Newest first. `POST /jobs` with kind `export`, or `POST /datasets/{id}/export`, makes one."""
+    found = s.store.list_artifacts(type=ArtifactType.EXPORT, cursor=cursor, limit=limit)
+    return ExportPage(
+        items=[export_reply(s, a) for a in found],
+        next=found[-1].seq if len(found) == limit else None,
+    )
+
+
+@router.get("/{export_id}")
+def get_export(export_id: str, s: ServicesDep) -> replies.Export:
+    """One export and the signed address of its download."""
+    return export_reply(s, _artifact(s, export_id))
+
+
+@downloads.get("/{export_id}/download", response_class=StreamingResponse)
+def download(
+    export_id: str,
+    s: ServicesDep,
+    sig: Annotated[str | None, Query(description="Signature, instead of a token")] = None,
+    exp: Annotated[str | None, Query(description="Unix seconds of the signature's end")] = None,
+) -> StreamingResponse:
+    """A zip with the folder `lerobot`: a LeRobot v3.0 dataset."""
+    folder = s.artifacts.existing(s.artifacts.export(_artifact(s, export_id).id) / "lerobot")
+    headers = {"Content-Disposition": f'attachment; filename="{export_id}.zip"'}
+    return StreamingResponse(zip_stream(folder), media_type="application/zip", headers=headers)
+
+
+def _artifact(s: Services, export_id: str) -> Artifact:
+    artifact = s.store.get_artifact(known_id(export_id))
+    if artifact.type is not ArtifactType.EXPORT:
+        raise Problem(404, "No such export", f"{export_id} is a {artifact.type}")
+    return artifact
