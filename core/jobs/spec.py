@@ -206,7 +206,9 @@ class PolicySpec(Spec):
     actor_learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of the actor")
     critic_learning_rate: float = Field(1e-3, gt=0, description="Learning rate of the critics")
     local_learning_rate: float = Field(1e-4, gt=0, description="Learning rate of the local model")
-    initial_temperature: float = Field(0.02, gt=0, description="Entropy weight at the start")
+    initial_temperature: float = Field(
+        0.04, gt=0, description="Entropy weight at the start, in units of the reward's deviation"
+    )
     target_entropy: float = Field(-0.5, description="Entropy to keep, per action dimension")
     replay_segments: int = Field(
         768, ge=1, description="Imagined segments kept for the local model"

@@ -45,6 +45,7 @@ def train_policy(
     """
     device = next(actor.parameters()).device
     generator = generator_for(device, spec.seed)
+    unit = float(local.reward_std)  # entropy and clipping count in it, whatever rewards are in
     per_return = 1 / (1 - spec.gamma)
     centre, scale = float(local.reward_mean) * per_return, float(local.reward_std) * per_return
     critics = Critics(actor.config.features, centre, scale / 2).to(device)
@@ -93,7 +94,8 @@ def train_policy(
         local.requires_grad_(False)
         for _ in range(spec.actor_updates):
             path = local_path(rollout, actor, local)
-            loss = actor_loss(path, rollout, critics, temperature.alpha, spec.gamma, bootstrap)
+            alpha = temperature.alpha * unit
+            loss = actor_loss(path, rollout, critics, alpha, spec.gamma, bootstrap) / unit
             actor_norm = descend(loss, actor_adam, max_grad_norm=0.5)
             schedule.step()
             descend(temperature.loss(path.entropy, target_entropy), temperature_adam, 1.0)
@@ -104,7 +106,7 @@ def train_policy(
         features = rollout.features[:, :-1]
         for _ in range(spec.critic_updates):
             targets = critic_targets(
-                rollout, entropy, target, temperature.alpha, spec.gamma, spec.lam
+                rollout, entropy, target, temperature.alpha * unit, spec.gamma, spec.lam
             )
             value_loss = critic_loss(critics, features, targets)
             descend(value_loss, critic_adam, max_grad_norm=1.0)

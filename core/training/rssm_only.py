@@ -88,6 +88,7 @@ def train_rssm_only(
     """
     device = next(actor.parameters()).device
     generator = generator_for(device, spec.seed)
+    unit = float(local.reward_std)
     per_return = 1 / (1 - spec.gamma)
     centre, scale = float(local.reward_mean) * per_return, float(local.reward_std) * per_return
     critics = Critics(actor.config.features, centre, scale / 2).to(device)
@@ -131,7 +132,8 @@ def train_rssm_only(
         local.requires_grad_(False)
         for _ in range(spec.actor_updates):
             path, _ = dream_path(start, noise, actor, local)
-            loss = actor_loss(path, dreamed, critics, temperature.alpha, spec.gamma, bootstrap)
+            alpha = temperature.alpha * unit
+            loss = actor_loss(path, dreamed, critics, alpha, spec.gamma, bootstrap) / unit
             actor_norm = descend(loss, actor_adam, max_grad_norm=0.5)
             schedule.step()
             descend(temperature.loss(path.entropy, target_entropy), temperature_adam, 1.0)
@@ -141,7 +143,7 @@ def train_rssm_only(
             entropy = path_entropy(actor, dreamed)
         for _ in range(spec.critic_updates):
             targets = critic_targets(
-                dreamed, entropy, target, temperature.alpha, spec.gamma, spec.lam
+                dreamed, entropy, target, temperature.alpha * unit, spec.gamma, spec.lam
             )
             value_loss = critic_loss(critics, dreamed.features[:, :-1], targets)
             descend(value_loss, critic_adam, max_grad_norm=1.0)

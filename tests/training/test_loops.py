@@ -164,3 +164,17 @@ def test_a_gradient_that_is_not_a_number_stops_before_the_step() -> None:
     with pytest.raises(NonFiniteGradient, match="learning rate"):
         descend(net(torch.tensor([[float("nan"), 1.0]])).sum(), optimizer, 1.0)
     assert all(torch.equal(v, before[k]) for k, v in weights(net).items())
+
+
+def test_policy_does_not_depend_on_the_unit_of_rewards(dataset: Dataset, tmp_path: Path) -> None:
+    """Rewards eight times as large, exactly so in floating point, make the same actor."""
+    found = []
+    for unit in (1.0, 8.0):
+        world, gradient = global_model().eval(), local_model()
+        for buffer in (world.reward.std, world.reward.mean, gradient.reward_std):
+            buffer.mul_(unit)
+        actor = small_actor()
+        spec = policy_spec(local_updates=0, alarm_every=0)
+        train_policy(spec, actor, world, gradient, dataset, Listener(), tmp_path / str(unit))
+        found.append(weights(actor))
+    assert all(torch.equal(found[1][k], v) for k, v in found[0].items())
