@@ -52,10 +52,12 @@ class Judging(NullRecorder):
         self._start_clock()
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        if "policy/imagined_frames" not in values:
+            return  # a loop may tell more than its rollouts
         last = self.points[-1] if self.points else {"seconds": 0.0, "cpu_seconds": 0.0}
         point: Point = {
             "step": step,
-            "frames": values.get("policy/imagined_frames", 0),
+            "frames": values["policy/imagined_frames"],
             "seconds": last["seconds"] + time.monotonic() - self._wall,
             "cpu_seconds": last["cpu_seconds"] + time.process_time() - self._cpu,
         }

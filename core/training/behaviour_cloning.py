@@ -54,7 +54,11 @@ def train_behaviour_cloning(
         if (step + 1) % spec.log_every == 0:
             recorder.scalars(
                 step + 1,
-                {"policy/cloning_loss": loss.item(), "policy/actor_grad_norm": norm},
+                {
+                    "policy/cloning_loss": loss.item(),
+                    "policy/actor_grad_norm": norm,
+                    "policy/imagined_frames": 0,
+                },
             )
             recorder.progress(step + 1, spec.steps, "policy by cloning")
 

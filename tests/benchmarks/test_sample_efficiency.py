@@ -65,6 +65,7 @@ def test_an_interrupted_run_keeps_its_curve_up_to_the_checkpoint(tmp_path: Path)
     judging = Judging(curve, None, lambda _: outcome(0.5), {2, 4})  # type: ignore[arg-type]
     for step in (1, 2, 3):
         judging.scalars(step, {"policy/imagined_frames": 10 * step})
+        judging.scalars(step, {"policy/trust": 0.9})  # told apart: no rollout of its own
     with curve.open("a") as file:
         file.write('{"step": 4, "fra')  # killed while writing
     again = Judging(curve, None, lambda _: outcome(0.75), {2, 4})  # type: ignore[arg-type]
