@@ -32,42 +32,42 @@ class Passages:
     lengths: Rows
     horizon: int
     """Most steps from start to goal."""
-    margin: int
-    """Fewest steps from a frame to either end, so that what moves fast does not give it away."""
     frames: int
     """Frames on the way."""
     seed: int
 
     @classmethod
     def of(cls, dataset: Dataset, horizon: int, frames: int, seed: int) -> "Passages":
-        """The margin is a tenth of the horizon. `ValueError` if no training episode is long enough."""
-        margin = max(1, horizon // 10)
-        long = [e for e in dataset.train if e.length >= frames + 2 * margin]
+        """Raises `ValueError` if no training episode is long enough."""
+        long = [e for e in dataset.train if e.length >= frames + 2]
         if not long:
             longest = max((e.length for e in dataset.train), default=0)
             raise ValueError(
-                f"the ranking reward compares {frames} frames that lie {margin} steps inside a "
-                f"piece of an episode, but the longest training episode has {longest} frames: log "
-                "longer episodes or lower goal_horizon"
+                f"the ranking reward compares {frames} frames between two others, but the longest "
+                f"training episode has {longest} frames: log longer episodes"
             )
         starts = np.array([e.start for e in long], np.int64)
         lengths = np.array([e.length for e in long], np.int64)
-        return cls(starts, lengths, horizon, margin, frames, seed)
+        return cls(starts, lengths, horizon, frames, seed)
 
     def batch(self, step: int, batch_size: int) -> Rows:
         """Rows (batch, frames + 2) in order, start and goal first and last; by (seed, step) only.
 
-        Start and goal are a random span apart; the frames between are drawn without repeats.
+        Spans are drawn log-uniformly: short ones teach what a pose is, long ones what is far. The
+        frames between, without repeats, keep a tenth of the span away from either end, so that
+        what moves fast, such as the robot itself, does not give the order away.
         """
         rng = np.random.default_rng((self.seed, step))
         which = rng.choice(len(self.starts), batch_size, p=self.lengths / self.lengths.sum())
-        last, inside = self.lengths[which] - 1, np.arange(self.frames)
-        least = self.frames - 1 + 2 * self.margin
-        spans = rng.integers(least, np.minimum(self.horizon, last) + 1)
+        last, least = self.lengths[which] - 1, self.frames + 1
+        most = np.minimum(self.horizon, last)
+        spans = np.exp(rng.uniform(np.log(least), np.log(most + 1))).astype(np.int64)
+        spans = np.clip(spans, least, most)  # against rounding
+        margins = np.clip(spans // 10, 1, (spans - self.frames + 1) // 2)
         starts = self.starts[which] + rng.integers(last - spans + 1)
-        free = (spans - least + 1)[:, None]
-        drawn = np.sort(rng.integers(free, size=(batch_size, self.frames))) + inside
-        between = starts[:, None] + self.margin + drawn
+        free = spans - 2 * margins - self.frames + 2
+        drawn = np.sort(rng.integers(free[:, None], size=(batch_size, self.frames)))
+        between = (starts + margins)[:, None] + drawn + np.arange(self.frames)
         return np.concatenate([starts[:, None], between, (starts + spans)[:, None]], 1)
 
 
