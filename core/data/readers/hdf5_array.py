@@ -45,7 +45,7 @@ class _Filter:
 
 
 class Hdf5Rows:
-    """Rows of a contiguous array, or of one that only the library can unpack."""
+    """Rows of an array that is not packed, or that only the library can unpack."""
 
     def __init__(self, data: h5py.Dataset, name: str, lead: int | None = None) -> None:
         self.shape = data.shape if lead is None else data.shape[1:]
@@ -121,7 +121,7 @@ def rows_of_array(data: h5py.Dataset, name: str, lead: int | None = None) -> Chu
         return Hdf5Rows(data, name, lead)
     if slab_bytes(data.shape, data.chunks, data.dtype) > MOST_SLAB_BYTES:
         raise damaged(name, f"a row of chunks {data.chunks} takes more than 1 GiB")
-    if any(f.code == _LZF for f in filters) or is_bytes(data.dtype):
+    if not filters or any(f.code == _LZF for f in filters) or is_bytes(data.dtype):
         return Hdf5Rows(data, name, lead)
     return Hdf5Chunks(data, name, filters, lead)
 

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, NamedTuple
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from core.data.codes import Remark
 from core.data.episode import EpisodeError
@@ -20,15 +21,24 @@ _NEAR_SECONDS = 5.0
 _ERRORS = (av.FFmpegError, OSError, ValueError, IndexError, EOFError)
 
 
+class _Shown(NamedTuple):
+    """A frame and when it is shown, in seconds."""
+
+    time: float
+    frame: av.VideoFrame
+
+
 class Video:
     """The first video stream of one mp4. Closes the stream of bytes it was given."""
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._file = file
         self.name = name
-        self._frames: Iterator[av.VideoFrame] = iter(())
-        self._before: av.VideoFrame | None = None
-        self._after: av.VideoFrame | None = None
+        # One for all frames: to set it up costs more than to convert a small picture.
+        self._colors = VideoReformatter()
+        self._shown: Iterator[_Shown] = iter(())
+        self._before: _Shown | None = None
+        self._after: _Shown | None = None
         self._earliest = -math.inf
         """Frames before this time are behind; to see them again, the file must be searched."""
         try:
@@ -88,13 +98,15 @@ class Video:
             raise damaged(self.name, error) from error
         return frames
 
-    def _nearest(self, time: float) -> av.VideoFrame | None:
+    def _nearest(self, time: float) -> _Shown | None:
         self._go_near(time)
         while self._after is not None and self._after.time < time:
-            self._before, self._after = self._after, next(self._frames, None)
-            self._earliest = max(self._earliest, self._before.time)
-        pair = [f for f in (self._before, self._after) if f is not None]
-        return min(pair, key=lambda f: abs(f.time - time), default=None)
+            self._before, self._after = self._after, next(self._shown, None)
+            self._earliest = self._before.time
+        before, after = self._before, self._after
+        if before is None or after is None:
+            return before or after
+        return before if time - before.time <= after.time - time else after
 
     def _go_near(self, time: float) -> None:
         """Jump if the time lies behind, or far ahead."""
@@ -107,25 +119,30 @@ class Video:
         """Stand at or before a time; at the start where a file's index of key frames is wrong."""
         for target in (time, 0.0):
             self._container.seek(max(0, int(target * av.time_base)), backward=True)
-            self._frames = self._container.decode(self._stream)
-            self._before, self._after = None, next(self._frames, None)
+            self._shown = self._decoded()
+            self._before, self._after = None, next(self._shown, None)
             if self._after is not None and self._after.time <= time:
                 self._earliest = self._after.time
                 return
         self._earliest = -math.inf
 
-    def _picture(self, frame: av.VideoFrame | None, time: float, slack: float) -> np.ndarray:
-        if frame is None or abs(frame.time - time) > slack:
-            found = (
-                "the video is empty" if frame is None else f"the nearest is at {frame.time:.4f} s"
-            )
+    def _decoded(self) -> Iterator[_Shown]:
+        """Frames from where the file stands, those without a time left out."""
+        second = float(self._stream.time_base or 0)
+        for frame in self._container.decode(self._stream):
+            if frame.pts is not None:
+                yield _Shown(frame.pts * second, frame)
+
+    def _picture(self, near: _Shown | None, time: float, slack: float) -> np.ndarray:
+        if near is None or abs(near.time - time) > slack:
+            found = "the video is empty" if near is None else f"the nearest is at {near.time:.4f} s"
             raise EpisodeError(
                 "time_skew",
                 self.name,
                 f"has no frame at {time:.4f} s; {found}",
                 fix="write the video again with one frame per row of the data",
             )
-        picture = frame.to_ndarray(format="rgb24")
+        picture = self._colors.reformat(near.frame, format="rgb24").to_ndarray()
         if picture.shape != self.shape:
             height, width = picture.shape[:2]
             raise damaged(self.name, f"it turns to {width} x {height} pixels at {time:.2f} s")
