@@ -39,10 +39,6 @@ KIND_HELP = {
     "rollout": "Renders imagined episodes beside the real ones they start from.",
     "export": "Writes a dataset or imagined episodes as LeRobot v3.0, for other tools.",
 }
-PRESETS = {
-    "smoke": "every part once, a minute or two on 2 cores; learns nothing worth having",
-    "demo": "the README's main job, about a quarter of an hour on 2 cores",
-}
 COLORS: Mapping[str, Color] = {
     "queued": "gray",
     "waiting": "gray",

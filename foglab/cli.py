@@ -9,6 +9,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
+from core.jobs.presets import Preset, described
 from core.jobs.replies import Reply
 from foglab import doctor as doctoring
 from foglab.datasets import dataset
@@ -63,7 +64,7 @@ def up(
 @app.command()
 def demo(
     context: typer.Context,
-    preset: Annotated[str, typer.Option(help="demo, or smoke for a quick look")] = "demo",
+    preset: Annotated[Preset, typer.Option(help=f"What it may cost. {described()}")] = Preset.DEMO,
     task: Annotated[str, typer.Option(help="push_disc or push_t")] = "push_disc",
     episodes: Annotated[int | None, typer.Option(min=2, help="Episodes of logs")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,

@@ -12,6 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from core.jobs import presets
+from core.jobs.presets import Preset
 from core.jobs.replies import Job, Pipeline
 from foglab.child import UpChild, running_service
 from foglab.client import ServiceClient
@@ -21,8 +23,9 @@ from foglab.transport import ServiceError
 
 PATIENCE_SECONDS = 180.0
 """How long a call waits for a service that is being restarted."""
-EPISODES = {"smoke": 24, "demo": 400}
-IMAGE_SIZE = 64
+EPISODES = {Preset.SMOKE: 24, Preset.DEMO: 400, Preset.SINGLE_GPU: 1500, Preset.PAPER: 4000}
+CAMERA_SIZE = 64
+"""Least side of the camera's pictures in pixels; a preset with larger ones gets its own."""
 STAGES = {
     "ingest": "ingest",
     "global": "global_model",
@@ -48,7 +51,7 @@ class Options:
     """What the demo is asked to do."""
 
     home: Path
-    preset: str = "demo"
+    preset: Preset = Preset.DEMO
     task: str = "push_disc"
     episodes: int | None = None
     seed: int = 0
@@ -58,7 +61,12 @@ class Options:
 
     @property
     def number_of_episodes(self) -> int:
-        return self.episodes or EPISODES.get(self.preset, EPISODES["demo"])
+        return self.episodes or EPISODES[self.preset]
+
+    @property
+    def image_size(self) -> int:
+        """Side of the pictures that are logged, in pixels."""
+        return max(CAMERA_SIZE, presets.image_size(self.preset))
 
 
 class DemoFailed(Exception):
@@ -139,13 +147,13 @@ def _logs(options: Options, console: Console) -> Path:
     from core.envs.logs import make_logs  # pymunk and its friends, only where they are needed
 
     n = options.number_of_episodes
-    path = options.home / "demo" / f"{options.task}-{n}-{options.seed}.zip"
+    path = options.home / "demo" / f"{options.task}-{n}-{options.image_size}-{options.seed}.zip"
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     console.print(f"Making {n} episodes of {options.task} …", highlight=False)
     started = time.monotonic()
-    make_logs(options.task, n, path, image_size=IMAGE_SIZE, seed=options.seed)
+    make_logs(options.task, n, path, image_size=options.image_size, seed=options.seed)
     spent = duration(time.monotonic() - started)
     console.print(f"Made {path.stat().st_size / 1e6:.1f} MB in {spent}", highlight=False)
     return path

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from core.jobs.presets import Preset, described
 from core.jobs.replies import Job
 from core.jobs.spec import Kind
 from foglab.client import ServiceClient
@@ -16,7 +17,8 @@ from foglab.terminal import err, out, place
 train = typer.Typer(no_args_is_help=True, help="Train one model, or the whole line.")
 
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Id of the dataset")]
-PresetOption = Annotated[str | None, typer.Option(help="smoke, demo, … (see GET /specs)")]
+PresetOption = Annotated[Preset | None, typer.Option(help=f"What it may cost. {described()}")]
+PipelinePreset = Annotated[Preset, typer.Option(help=f"What it may cost. {described()}")]
 SeedOption = Annotated[int, typer.Option(help="Same seed, same result")]
 SetOption = Annotated[
     list[str] | None,
@@ -92,7 +94,7 @@ def train_pipeline(
     dataset: Annotated[str | None, typer.Option(help="Id of the dataset")] = None,
     logs: Annotated[Path | None, typer.Option(help="Logs to upload and ingest first")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the dataset made of logs")] = None,
-    preset: Annotated[str, typer.Option(help="How much it may cost")] = "demo",
+    preset: PipelinePreset = Preset.DEMO,
     task: Annotated[str | None, typer.Option(help="True simulator: push_disc or push_t")] = None,
     reward: RewardOption = "logged",
     goals: GoalOption = None,
@@ -155,7 +157,7 @@ def _one(
     context: typer.Context,
     kind: Kind,
     spec: dict[str, Any],
-    preset: str | None,
+    preset: Preset | None,
     name: str | None,
     watch: bool,
 ) -> None:

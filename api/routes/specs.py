@@ -13,10 +13,14 @@ router = APIRouter(prefix="/specs", tags=["jobs"])
 
 
 class Specs(Reply):
-    """`kinds`: JSON schema by kind. `presets`: by name and kind, fields unlike the defaults."""
+    """`kinds`: JSON schema by kind. `presets`: by name and kind, fields unlike the defaults.
+
+    `costs`: what a preset is and costs, for people.
+    """
 
     kinds: dict[Kind, dict[str, Any]]
     presets: dict[Preset, dict[Kind, dict[str, Any]]]
+    costs: dict[Preset, str]
 
 
 @router.get("")
@@ -25,4 +29,5 @@ def get_specs() -> Specs:
     return Specs(
         kinds={kind: spec.model_json_schema() for kind, spec in SPECS.items()},
         presets={p: {kind: dict(presets.overrides(p, kind)) for kind in Kind} for p in Preset},
+        costs=dict(presets.COSTS),
     )

@@ -1,5 +1,9 @@
 """The diffusers network as a denoiser of the normalised difference to the last frame."""
 
+import logging
+import math
+import shutil
+
 import torch
 from diffusers import UNet2DModel
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -9,6 +13,13 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from core.global_model.preconditioning import c_in, c_noise, c_out, c_skip
+
+log = logging.getLogger(__name__)
+
+
+def norm_groups(channels: tuple[int, ...]) -> int:
+    """Groups that divide every level, of about 32 channels: few, which bf16 on CPU likes."""
+    return max(1, math.gcd(*channels) // 32)
 
 
 class Denoiser(ModelMixin, ConfigMixin):
@@ -44,9 +55,7 @@ class Denoiser(ModelMixin, ConfigMixin):
             up_block_types=("UpBlock2D",) * len(channels),
             layers_per_block=layers_per_block,
             add_attention=False,
-            norm_num_groups=max(
-                1, channels[0] // 32
-            ),  # few groups: also much faster in bf16 on CPU
+            norm_num_groups=norm_groups(channels),
             class_embed_type="identity",
             resnet_time_scale_shift="scale_shift",
         )
@@ -76,8 +85,19 @@ class Denoiser(ModelMixin, ConfigMixin):
         planes = flat[:, :, None, None].expand(-1, -1, *scaled.shape[-2:])
         past = pixel_unshuffle(frames.flatten(1, 2), self.patch)
         stacked = torch.cat([scaled, past, planes], 1).contiguous(memory_format=torch.channels_last)
-        out: Tensor = self.net(stacked, noise_level, class_labels=self.condition(flat)).sample  # type: ignore[operator]
+        condition = self.condition(flat)
+        out: Tensor = self.net(stacked, noise_level, class_labels=condition, return_dict=False)[0]  # type: ignore[operator]
         return out.float()
+
+    def compile_network(self) -> None:
+        """Compile F for the shapes that come; the weights and their names stay what they are.
+
+        Without a compiler on this machine it says so in the log and goes on as before.
+        """
+        if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+            log.warning("no C compiler here: the denoiser runs without being compiled")
+            return
+        self.net.compile(dynamic=False)  # type: ignore[attr-defined]
 
     def to_difference(self, following: Tensor, last: Tensor) -> Tensor:
         """Patches of the normalised difference between two frames in [-1, 1]."""

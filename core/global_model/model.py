@@ -35,6 +35,15 @@ class GlobalConfig:
     num_goals: int = 0
     """Goal frames of the ranking reward."""
 
+    def __post_init__(self) -> None:
+        fold = self.patch * 2 ** (len(self.channels) - 1)
+        if self.image_size % fold:
+            raise ValueError(
+                f"frames of {self.image_size} pixels cannot be folded by patch {self.patch} and "
+                f"halved {len(self.channels) - 1} times: choose fewer channels or a smaller patch, "
+                f"or ingest with an image_size that {fold} divides"
+            )
+
 
 @dataclass(frozen=True)
 class Step:

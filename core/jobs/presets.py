@@ -19,29 +19,137 @@ from core.jobs.spec import (
 
 
 class Preset(StrEnum):
-    """How much a pipeline may cost."""
+    """How much a pipeline may cost, in rising order; `COSTS` says it in words."""
 
     SMOKE = "smoke"
-    """Every part once, about a minute on 2 cores; learns nothing worth having."""
     DEMO = "demo"
-    """The README's main job: about a quarter of an hour on 2 cores."""
+    SINGLE_GPU = "single_gpu"
+    PAPER = "paper"
 
 
+COSTS: Mapping[Preset, str] = {
+    Preset.SMOKE: "every part once, a minute or two on 2 cores; learns nothing worth having",
+    Preset.DEMO: "the README's main job at 32 pixels, about a quarter of an hour on 2 cores",
+    Preset.SINGLE_GPU: "64 pixels, 4.4 M parameter denoiser, 8 M imagined frames: "
+    "estimated 2 to 6 hours on one GPU with 16 GB",
+    Preset.PAPER: "96 pixels, 29.5 M parameter denoiser, 16 M imagined frames: "
+    "estimated 1 to 2 days on one GPU with 48 GB",
+}
+"""What a preset is and costs, for people. The GPU figures are estimates from operation counts."""
+
+_FEW_STEPS: dict[str, object] = {
+    "num_denoising_steps": 3,
+    "sigma_mean": 1.2,
+    "sigma_std": 1.4,
+    "sigma_max": 10.0,
+    "ema_decay": 0.999,
+}
+"""Noise that covers the ladder of three sampling steps; the defaults are for a single one."""
 _OVERRIDES: dict[Preset, dict[Kind, dict[str, object]]] = {
     Preset.SMOKE: {
+        Kind.INGEST: {"image_size": 32},
         Kind.GLOBAL_MODEL: {"steps": 40, "reward_steps": 40, "save_every": 20, "batch_size": 16},
         Kind.LOCAL_MODEL: {"steps": 40, "save_every": 20},
         Kind.POLICY: {"steps": 4, "save_every": 2},
         Kind.EVALUATE: {"episodes": 4, "horizon": 10},
         Kind.ROLLOUT: {"episodes": 2, "horizon": 12},
     },
-    Preset.DEMO: {},
+    Preset.DEMO: {Kind.INGEST: {"image_size": 32}},
+    # DIAMOND's denoiser (Alonso et al. 2024): four levels of 64 channels, 4 past frames, 3 steps.
+    Preset.SINGLE_GPU: {
+        Kind.INGEST: {"image_size": 64},
+        Kind.GLOBAL_MODEL: {
+            "context": 4,
+            "patch": 2,
+            "channels": (64, 64, 64, 64),
+            "layers_per_block": 3,
+            "steps": 40_000,
+            "batch_size": 64,
+            "learning_rate": 3e-4,
+            **_FEW_STEPS,
+            "reward_steps": 5_000,
+            "save_every": 2_000,
+            "log_every": 50,
+            "compile": True,
+        },
+        Kind.LOCAL_MODEL: {
+            "deter": 512,
+            "hidden": 512,
+            "units": 1024,
+            "stoch": 64,
+            "batch_size": 64,
+            "steps": 15_000,
+            "learning_rate": 5e-4,
+            "save_every": 1_000,
+            "log_every": 50,
+        },
+        Kind.POLICY: {
+            "steps": 1_000,
+            "environments": 512,
+            "replay_segments": 4_096,
+            "local_batch_size": 64,
+            "save_every": 100,
+            "compile": True,
+        },
+        Kind.EVALUATE: {"horizon": 40},
+    },
+    Preset.PAPER: {
+        Kind.INGEST: {"image_size": 96},
+        Kind.GLOBAL_MODEL: {
+            "context": 4,
+            "patch": 2,
+            "channels": (128, 128, 256, 256),
+            "layers_per_block": 2,
+            "steps": 150_000,
+            "batch_size": 64,
+            "learning_rate": 2e-4,
+            **_FEW_STEPS,
+            "reward_steps": 10_000,
+            "save_every": 5_000,
+            "log_every": 50,
+            "compile": True,
+        },
+        Kind.LOCAL_MODEL: {
+            "deter": 1024,
+            "hidden": 1024,
+            "units": 1024,
+            "stoch": 64,
+            "segment": 32,
+            "batch_size": 64,
+            "steps": 40_000,
+            "learning_rate": 3e-4,
+            "save_every": 2_000,
+            "log_every": 50,
+        },
+        Kind.POLICY: {
+            "steps": 2_000,
+            "environments": 512,
+            "replay_segments": 4_096,
+            "local_batch_size": 64,
+            "save_every": 100,
+            "compile": True,
+        },
+        Kind.EVALUATE: {"horizon": 60},
+        Kind.ROLLOUT: {"horizon": 60},
+    },
 }
+
+
+def described() -> str:
+    """All presets with their costs, one after the other."""
+    return "; ".join(f"{preset}: {cost}" for preset, cost in COSTS.items())
 
 
 def overrides(preset: Preset, kind: Kind) -> Mapping[str, object]:
     """Fields in which a preset's spec of this kind is unlike the defaults."""
     return _OVERRIDES[preset].get(kind, {})
+
+
+def image_size(preset: Preset) -> int:
+    """Side of the frames that its models learn from, in pixels."""
+    size = _OVERRIDES[preset][Kind.INGEST]["image_size"]
+    assert isinstance(size, int)
+    return size
 
 
 def new_ids() -> dict[Kind, str]:
@@ -80,7 +188,8 @@ def pipeline(
     }
     specs: dict[Kind, Spec] = {}
     if upload is not None:
-        specs[Kind.INGEST] = IngestSpec(upload=upload, name=name, image_size=32, seed=seed)
+        asked = {"upload": upload, "name": name, "seed": seed}
+        specs[Kind.INGEST] = IngestSpec.model_validate(asked | extra[Kind.INGEST])
     for kind, (spec, values) in fields.items():
         specs[kind] = spec.model_validate(values | extra.get(kind, {}))
     return specs

@@ -99,7 +99,9 @@ class GlobalModelSpec(RewardChoice, Spec):
     dataset: ArtifactId = Field(description="Dataset to learn from")
     context: int = Field(2, ge=1, le=16, description="Past frames that condition the next")
     patch: int = Field(4, ge=1, le=8, description="Side of the pixel patch folded into channels")
-    channels: tuple[int, ...] = Field((64, 64), description="U-Net channels per level")
+    channels: tuple[int, ...] = Field(
+        (64, 64), min_length=1, description="U-Net channels per level"
+    )
     layers_per_block: int = Field(1, ge=1, le=4, description="Residual layers per level")
     steps: int = Field(1500, ge=1, description="Optimizer steps of the denoiser")
     batch_size: int = Field(24, ge=1, description="Windows per step")
@@ -134,6 +136,9 @@ class GlobalModelSpec(RewardChoice, Spec):
         ge=6,
         description="Most steps that a piece of an episode spans when the ranking reward trains: "
         "enough for what matters to change",
+    )
+    compile: bool = Field(
+        False, description="Compile the denoiser: minutes at the start, faster steps on a GPU"
     )
     save_every: int = Field(200, ge=1, description="Steps between checkpoints")
     log_every: int = Field(10, ge=1, description="Steps between metrics")
@@ -216,6 +221,10 @@ class PolicySpec(Spec):
     clone_share: float = Field(
         1.0, gt=0, le=1, description="Share of the episodes, the best first, that cloning copies"
     )
+    local_batch_size: int = Field(32, ge=1, description="Segments of each kind in such a step")
+    compile: bool = Field(
+        False, description="Compile the sampler: minutes at the start, faster rollouts on a GPU"
+    )
     alarm_every: int = Field(
         10,
         ge=0,
@@ -229,17 +238,17 @@ class PolicySpec(Spec):
         description="Go on and say so in the result, or end with the best policy before it",
     )
     alarm_disagreement: float = Field(
-        2.0,
+        2.5,
         gt=0,
         description="Limit on the difference of two samples of a step, 1: as on held-out frames",
     )
     alarm_data_distance: float = Field(
-        1.6,
+        1.5,
         gt=0,
         description="Limit on the distance to the data, 1: farther than 95 % of held-out frames",
     )
     alarm_surprise: float = Field(
-        3.0, gt=0, description="Limit on the local model's surprise, 1: as on held-out frames"
+        2.5, gt=0, description="Limit on the local model's surprise, 1: as on held-out frames"
     )
     alarm_reward_gap: float = Field(
         4.0, gt=0, description="Limit on the models' reward gap, 1: as on held-out frames"

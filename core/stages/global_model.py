@@ -3,6 +3,7 @@
 from typing import Any
 
 from core.artifacts import StagePaths
+from core.data.dataset import DatasetMeta
 from core.data.windows import Windows
 from core.evaluation.fidelity import fidelity
 from core.evaluation.rewards import reward_report
@@ -20,19 +21,9 @@ def run(spec: GlobalModelSpec, paths: StagePaths, recorder: Recorder) -> dict[st
     seed_everything(spec.seed)
     dataset = open_dataset(spec, paths)
     check_reward(spec, dataset)
-    config = GlobalConfig(
-        image_size=dataset.meta.image_size[0],
-        action_dim=dataset.meta.action_dim,
-        context=spec.context,
-        patch=spec.patch,
-        channels=spec.channels,
-        layers_per_block=spec.layers_per_block,
-        sigma_max=spec.sigma_max,
-        num_denoising_steps=spec.num_denoising_steps,
-        reward=spec.reward,
-        num_goals=len(spec.goals),
-    )
-    model = GlobalModel(config).to(device())
+    model = GlobalModel(config_of(spec, dataset.meta)).to(device())
+    if spec.compile:
+        model.denoiser.compile_network()
     train_denoiser(spec, model, dataset, recorder, paths.checkpoints / "denoiser")
     train_reward(spec, model, dataset, After(recorder, spec.steps), paths.checkpoints / "reward")
     model.eval().save(paths.out)
@@ -49,3 +40,19 @@ def run(spec: GlobalModelSpec, paths: StagePaths, recorder: Recorder) -> dict[st
         "reward_correlation": quality.reward_correlation,
         **reward_report(model.reward, dataset, spec.seed),
     }
+
+
+def config_of(spec: GlobalModelSpec, meta: DatasetMeta) -> GlobalConfig:
+    """Sizes of the model that a spec asks for on such data."""
+    return GlobalConfig(
+        image_size=meta.image_size[0],
+        action_dim=meta.action_dim,
+        context=spec.context,
+        patch=spec.patch,
+        channels=spec.channels,
+        layers_per_block=spec.layers_per_block,
+        sigma_max=spec.sigma_max,
+        num_denoising_steps=spec.num_denoising_steps,
+        reward=spec.reward,
+        num_goals=len(spec.goals),
+    )

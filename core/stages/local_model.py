@@ -3,6 +3,7 @@
 from typing import Any
 
 from core.artifacts import StagePaths
+from core.data.dataset import DatasetMeta
 from core.global_model.model import GlobalModel
 from core.jobs.spec import LocalModelSpec
 from core.local_model.model import LocalConfig, LocalModel
@@ -30,16 +31,20 @@ def run(spec: LocalModelSpec, paths: StagePaths, recorder: Recorder) -> dict[str
             "distillation_every asks for counterfactual pairs: set global_model to the model that "
             "is to imagine them"
         )
-    config = LocalConfig(
-        image_size=dataset.meta.image_size[0],
-        action_dim=dataset.meta.action_dim,
-        state_dim=dataset.meta.state_dim or 0,
+    model = LocalModel(config_of(spec, dataset.meta)).to(device())
+    train_local_model(spec, model, dataset, recorder, paths.checkpoints, world)
+    model.eval().save(paths.out)
+    return {"parameters": sum(p.numel() for p in model.parameters())}
+
+
+def config_of(spec: LocalModelSpec, meta: DatasetMeta) -> LocalConfig:
+    """Sizes of the model that a spec asks for on such data."""
+    return LocalConfig(
+        image_size=meta.image_size[0],
+        action_dim=meta.action_dim,
+        state_dim=meta.state_dim or 0,
         deter=spec.deter,
         stoch=spec.stoch,
         hidden=spec.hidden,
         units=spec.units,
     )
-    model = LocalModel(config).to(device())
-    train_local_model(spec, model, dataset, recorder, paths.checkpoints, world)
-    model.eval().save(paths.out)
-    return {"parameters": sum(p.numel() for p in model.parameters())}

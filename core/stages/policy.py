@@ -54,6 +54,8 @@ def train(
     """
     match spec.method:
         case "fog":
+            if spec.compile:
+                model.denoiser.compile_network()
             return train_policy(spec, actor, model, local, real, recorder, checkpoints)
         case "rssm_only":
             train_rssm_only(spec, actor, local, real, recorder, checkpoints)

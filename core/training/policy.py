@@ -88,7 +88,8 @@ def train_policy(
         if len(old):
             envs.restart(old, *starts.next(len(old), device), local, context)
         rollout = envs.rollout(actor, global_model, local, spec.horizon, generator)
-        replay.add(rollout, skip=context - 1)
+        if spec.local_updates:
+            replay.add(rollout, skip=context - 1)
 
         bootstrap = spec.critic_weight * min(1.0, step / max(1, spec.critic_warm_up))
         local.requires_grad_(False)
@@ -113,9 +114,9 @@ def train_policy(
             follow(target, critics, rate=0.05)
 
         for i in range(spec.local_updates):
-            batch = real.batch(step * spec.local_updates + i, 32)
+            batch = real.batch(step * spec.local_updates + i, spec.local_batch_size)
             parts_real = local_loss(local, to_segments(batch, device), LossWeights(), generator)
-            segments = replay.sample(32, generator)
+            segments = replay.sample(spec.local_batch_size, generator)
             parts_imagined = local_loss(local, segments, LossWeights(), generator)
             loss_local = sum_of(parts_real) + sum_of(parts_imagined)
             if spec.distillation_every and i == 0 and step % spec.distillation_every == 0:

@@ -150,7 +150,7 @@ def train_rssm_only(
             follow(target, critics, rate=0.05)
 
         for i in range(spec.local_updates):
-            batch = real.batch(step * spec.local_updates + i, 32)
+            batch = real.batch(step * spec.local_updates + i, spec.local_batch_size)
             losses = local_loss(local, to_segments(batch, device), LossWeights(), generator)
             descend(sum_of(losses), local_adam, max_grad_norm=100.0)
 

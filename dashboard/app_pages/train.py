@@ -49,8 +49,8 @@ def _line(specs: dict[str, Any], known: choices.Artifacts) -> None:
         preset = right.selectbox(
             "Preset",
             list(specs["presets"]),
-            index=len(specs["presets"]) - 1,
-            format_func=lambda p: f"{p}: {words.PRESETS[p]}" if p in words.PRESETS else p,
+            index=list(specs["presets"]).index("demo"),
+            format_func=lambda p: f"{p}: {specs['costs'][p]}",
             key="line_preset",
         )
         chosen = left.selectbox(

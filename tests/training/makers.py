@@ -19,25 +19,25 @@ from core.recorder import Cancelled, NullRecorder
 SIZE = 16
 
 
-def bar_dataset(folder: Path, episodes: int = 8, length: int = 16) -> Dataset:
+def bar_dataset(folder: Path, episodes: int = 8, length: int = 16, size: int = SIZE) -> Dataset:
     """A bright bar that actions push; the reward is its place."""
     rng = np.random.default_rng(0)
     with DatasetWriter(folder) as writer:
         for n in range(episodes):
             actions = rng.uniform(-1, 1, (length - 1, 1)).astype(np.float32)
-            start = rng.uniform(4, 12)
-            places = np.clip(start + np.concatenate([[0], actions[:, 0].cumsum()]), 0, SIZE)
-            bars = np.exp(-((np.arange(SIZE) - places[:, None]) ** 2) / 4) * 255
+            start = rng.uniform(size / 4, 3 * size / 4)
+            places = np.clip(start + np.concatenate([[0], actions[:, 0].cumsum()]), 0, size)
+            bars = np.exp(-((np.arange(size) - places[:, None]) ** 2) / 4) * 255
             frames = np.broadcast_to(
-                bars[:, None, :, None].astype(np.uint8), (length, SIZE, SIZE, 3)
+                bars[:, None, :, None].astype(np.uint8), (length, size, size, 3)
             )
             writer.append(
                 Episode(
                     np.ascontiguousarray(frames),
                     actions,
                     state=places[:, None].astype(np.float32),
-                    reward=(places[1:] / SIZE).astype(np.float32),
-                    success=places > SIZE / 2,
+                    reward=(places[1:] / size).astype(np.float32),
+                    success=places > size / 2,
                     source=f"bar {n}",
                 )
             )
