@@ -90,8 +90,6 @@ def test_dataset_report_names_file_episode_frame_and_fix(app: AppTest, lab: Lab)
     assert (row["Episode"], row["Frame"]) == (6, 7)
     assert "action" in row["Problem"]
     assert row["What to do"]
-    assert row["More"] == "formats?code=not_finite"
-    assert "NaN or infinity" in opened(app, "formats", code="not_finite").info[0].value
 
 
 def test_dataset_statistics_show_histograms(app: AppTest, lab: Lab) -> None:
@@ -100,7 +98,7 @@ def test_dataset_statistics_show_histograms(app: AppTest, lab: Lab) -> None:
     app.run()
     assert not app.exception
     assert "Every episode has **81 frames**" in texts(app)
-    assert len(app.get("plotly_chart")) == 2 + 1 + 4 + 1  # actions, reward, state, coverage
+    assert len(app.get("plotly_chart")) == 2 + 1 + 4  # actions, reward, state
 
 
 def test_models_page_gives_verdicts_lineage_and_download(app: AppTest, lab: Lab) -> None:
