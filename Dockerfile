@@ -76,6 +76,7 @@ COPY core/__init__.py core/
 COPY core/jobs core/jobs
 COPY foglab foglab
 COPY dashboard dashboard
+COPY docs/formats.md docs/
 RUN python -m compileall -q /app
 USER 10001:10001
 EXPOSE 8501
@@ -86,7 +87,7 @@ COPY --from=ingest-venv /venv /venv
 COPY core/__init__.py core/artifacts.py core/recorder.py core/
 COPY core/data core/data
 COPY core/jobs core/jobs
-COPY core/stages/__init__.py core/stages/ingest.py core/stages/export.py core/stages/
+COPY core/stages/__init__.py core/stages/detect.py core/stages/ingest.py core/stages/derive.py core/stages/export.py core/stages/
 COPY worker worker
 RUN python -m compileall -q /app
 USER 10001:10001

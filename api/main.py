@@ -16,6 +16,7 @@ from api.errors import Problem
 from api.middleware import Guard
 from api.routes import (
     datasets,
+    detections,
     evaluations,
     exports,
     jobs,
@@ -90,7 +91,7 @@ _TUS = ("Tus-Resumable", "Upload-Offset", "Upload-Length", "Upload-Metadata", "U
 def _include_routers(app: FastAPI) -> None:
     protected = APIRouter(prefix=PREFIX, dependencies=[Depends(caller)])
     results = (models, rollouts, evaluations, exports)
-    for module in (uploads, datasets, jobs, pipelines, *results, specs):
+    for module in (uploads, detections, datasets, jobs, pipelines, *results, specs):
         protected.include_router(module.router)
     signed = APIRouter(prefix=PREFIX)
     signed.include_router(datasets.videos)

@@ -36,6 +36,9 @@ class Artifacts:
     def export(self, export_id: str) -> Path:
         return self.root / "exports" / _checked(export_id)
 
+    def detection(self, detection_id: str) -> Path:
+        return self.root / "detections" / _checked(detection_id)
+
     def run(self, job_id: str) -> Path:
         return self.root / "runs" / _checked(job_id)
 

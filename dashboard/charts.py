@@ -40,16 +40,42 @@ def curve(name: str, series: Series, height: int = 230) -> go.Figure:
     return figure
 
 
-def histogram(name: str, values: Sequence[float], height: int = 200) -> go.Figure:
-    """How often which value occurs."""
+def bins(name: str, low: float, high: float, counts: Sequence[int], height: int = 200) -> go.Figure:
+    """How often values fall into equal bins between `low` and `high`."""
+    width = (high - low) / len(counts)
     figure = _figure(name, height)
-    figure.add_histogram(
-        x=list(values),
-        nbinsx=40,
+    figure.add_bar(
+        x=[low + width * (n + 0.5) for n in range(len(counts))],
+        y=list(counts),
+        width=width,
         marker={"color": BLUE},
-        hovertemplate="%{x}: %{y}<extra></extra>",
+        hovertemplate="%{x:.3g}: %{y}<extra></extra>",
     )
     figure.update_yaxes(showticklabels=False)
+    return figure
+
+
+def coverage(
+    names: tuple[str, str],
+    low: Sequence[float],
+    high: Sequence[float],
+    counts: Sequence[Sequence[int]],
+    height: int = 320,
+) -> go.Figure:
+    """Where on a plane the logs have been; cells that were never visited stay empty."""
+    figure = _figure("Where the logs have been", height)
+    steps = [(b - a) / len(counts) for a, b in zip(low, high, strict=True)]
+    figure.add_heatmap(
+        x0=low[0] + steps[0] / 2,
+        dx=steps[0],
+        y0=low[1] + steps[1] / 2,
+        dy=steps[1],
+        z=[[row[j] or None for row in counts] for j in range(len(counts[0]))],
+        colorscale="Blues",
+        hovertemplate=f"{names[0]} %{{x:.3g}}, {names[1]} %{{y:.3g}}: %{{z}} frames<extra></extra>",
+    )
+    figure.update_xaxes(title_text=names[0])
+    figure.update_yaxes(title_text=names[1])
     return figure
 
 

@@ -19,10 +19,12 @@ PAGES = {
     "models": ("Models", "hub"),
 }
 """File in app_pages to its title and Material symbol, in the order of the menu."""
-HIDDEN = {"job": ("Job", "list_alt")}
+HIDDEN = {"job": ("Job", "list_alt"), "formats": ("Formats", "menu_book")}
 """Pages that others lead to."""
 KINDS = {
+    "detect": "Look at an upload",
     "ingest": "Ingest",
+    "derive": "Edit a dataset",
     "global_model": "Global model",
     "local_model": "Local model",
     "policy": "Policy",
@@ -30,8 +32,12 @@ KINDS = {
     "rollout": "Rollouts",
     "export": "Export",
 }
+DATA_KINDS = ("detect", "ingest", "derive", "export")
+"""Jobs that train nothing; they have pages of their own."""
 KIND_HELP = {
+    "detect": "Says what an upload holds and how it would be read.",
     "ingest": "Checks uploaded logs and makes a dataset of them.",
+    "derive": "Makes a dataset of others: episodes left out, merged, cut, tagged and labelled.",
     "global_model": "A diffusion model that imagines the next frame, and a model of the reward.",
     "local_model": "A small recurrent model that passes gradients on to the policy.",
     "policy": "Trains a policy inside the global model, with gradients from the local one.",

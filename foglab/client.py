@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from core.jobs.replies import (
     Dataset,
+    Detection,
     Episode,
     EpisodeData,
     Evaluation,
@@ -120,6 +121,21 @@ class ServiceClient:
         """Make a dataset of an upload; options are the fields of `IngestSpec`."""
         body = {"upload_id": upload_id, "name": name, **options}
         return Job.model_validate(self._post(f"{API}/datasets", body, key)["job"])
+
+    def detect(self, upload_id: str, *, key: str | None = None, **options: object) -> Job:
+        """Look into an upload; options are the fields of `DetectSpec`."""
+        return self.submit("detect", {"upload": upload_id, **options}, key=key)
+
+    def detection(self, detection_id: str) -> Detection:
+        """What a job of `detect` found; its `output_id` is the id."""
+        return self._get(Detection, f"{API}/detections/{detection_id}")
+
+    def derive(
+        self, dataset_id: str, name: str, *, key: str | None = None, **options: object
+    ) -> Job:
+        """Make a new dataset of one or several; options are the fields of `DeriveSpec`."""
+        spec = {"dataset": dataset_id, "name": name, **options}
+        return self.submit("derive", spec, name=name, key=key)
 
     def datasets(self, limit: int = 100) -> list[Dataset]:
         """Newest first."""

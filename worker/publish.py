@@ -26,6 +26,8 @@ def final_place(artifacts: Artifacts, kind: Kind, artifact_id: str) -> Path:
             return artifacts.rollout(artifact_id)
         case ArtifactType.EVALUATION:
             return artifacts.evaluation(artifact_id)
+        case ArtifactType.DETECTION:
+            return artifacts.detection(artifact_id)
         case ArtifactType.EXPORT:
             return artifacts.export(artifact_id)
 

@@ -20,6 +20,16 @@ def launch(job_id: str) -> None:
         service.run(job_id)
 
 
+@app.task(name=TASKS[Kind.DETECT])
+def detect(job_id: str) -> None:
+    launch(job_id)
+
+
+@app.task(name=TASKS[Kind.DERIVE])
+def derive(job_id: str) -> None:
+    launch(job_id)
+
+
 @app.task(name=TASKS[Kind.INGEST])
 def ingest(job_id: str) -> None:
     launch(job_id)

@@ -199,5 +199,6 @@ def _episode(s: Services, dataset_id: str, n: int, episode: EpisodeInfo) -> repl
         length=episode.length,
         split=episode.split,
         source=episode.source,
+        tags=list(episode.tags),
         video_url=s.signer.sign(f"{PREFIX}/datasets/{dataset_id}/episodes/{n}/video"),
     )

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
 from core.data.stats import ColumnStats
+from core.jobs.rewards import GoalFrame
 
 Split = Literal["train", "validation"]
 ActionKind = Literal["absolute", "delta"]
@@ -34,6 +35,8 @@ class EpisodeInfo(BaseModel):
     length: int
     split: Split
     source: str
+    tags: tuple[str, ...] = ()
+    """What people said of it."""
 
 
 class DatasetMeta(BaseModel):
@@ -62,6 +65,8 @@ class DatasetMeta(BaseModel):
     sources: dict[str, str] = {}
     """File name to SHA-256 of what was ingested."""
     spec: dict[str, JsonValue] = {}
+    goals: tuple[GoalFrame, ...] = ()
+    """Frames that show the goal, for a reward learnt from play."""
 
     @property
     def num_frames(self) -> int:

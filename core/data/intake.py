@@ -12,6 +12,7 @@ from core.data.overall import overall
 from core.data.prepare import Preparer
 from core.data.readers.base import EpisodeRef, LogError, Reader
 from core.data.report import Finding, Findings, Report, Summary, from_error, from_remark
+from core.data.statistics import statistics
 from core.data.survey import survey
 from core.jobs.spec import IngestSpec
 
@@ -82,7 +83,7 @@ class Intake:
             codes=dict(sorted(self.findings.codes.items())),
             format=self._reader.format,
         )
-        return Report(summary=summary, findings=self.findings.kept)
+        return Report(summary=summary, findings=self.findings.kept, statistics=statistics(dataset))
 
     def _take_notes(self) -> None:
         """What the reader has said since the last time; it may find more while it reads."""

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, computed_field
 from core.data.codes import Code, Remark, Severity, page
 from core.data.episode import EpisodeError
 from core.data.readers.base import EpisodeRef
+from core.data.statistics import Statistics
 
 REPORT_FILE = "report.json"
 _MOST_FINDINGS = 5000
@@ -58,6 +59,7 @@ class Report(BaseModel):
 
     summary: Summary
     findings: list[Finding]
+    statistics: Statistics = Statistics()
 
 
 class Findings:

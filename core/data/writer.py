@@ -1,6 +1,6 @@
 """Writes a dataset episode by episode; memory does not grow with the dataset's frames."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -20,6 +20,7 @@ from core.data.dataset import (
 )
 from core.data.episode import Episode, EpisodeError
 from core.data.stats import Moments
+from core.jobs.rewards import GoalFrame
 
 _PER_STEP = ("actions", "reward", "terminated")
 _STATS = ("actions", "state", "reward")
@@ -36,6 +37,8 @@ class DatasetWriter:
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._lengths: list[int] = []
         self._sources: list[str] = []
+        self._splits: list[Split | None] = []
+        self._tags: list[tuple[str, ...]] = []
         self._moments: dict[str, list[Moments]] = {f: [] for f in ("frames", *_STATS)}
 
     def __enter__(self) -> Self:
@@ -54,8 +57,13 @@ class DatasetWriter:
     def __len__(self) -> int:
         return len(self._lengths)
 
-    def append(self, episode: Episode) -> None:
-        """Add one episode; `EpisodeError` if its fields or widths differ from the first one's."""
+    def append(
+        self, episode: Episode, split: Split | None = None, tags: tuple[str, ...] = ()
+    ) -> None:
+        """Add one episode; `EpisodeError` if its fields or widths differ from the first one's.
+
+        A split is kept if all episodes have one and both splits occur.
+        """
         values = {f: v for f in FILES if (v := getattr(episode, f)) is not None}
         if not self._lengths:
             self._shapes = {f: v.shape[1:] for f, v in values.items()}
@@ -66,6 +74,8 @@ class DatasetWriter:
             self._moments[field].append(_moments(field, values[field]))
         self._lengths.append(len(episode))
         self._sources.append(episode.source)
+        self._splits.append(split)
+        self._tags.append(tags)
 
     def finish(
         self,
@@ -80,11 +90,13 @@ class DatasetWriter:
         names: Mapping[str, tuple[str, ...]] | None = None,
         sources: Mapping[str, str] | None = None,
         spec: Mapping[str, JsonValue] | None = None,
+        version: int = 1,
+        goals: Sequence[GoalFrame] = (),
     ) -> Dataset:
         """Close the arrays, choose the split, write the index and `dataset.json`."""
         for file in self._files.values():
             file.close()
-        splits = choose_split(len(self), validation_fraction, seed)
+        splits = self._kept_splits() or choose_split(len(self), validation_fraction, seed)
         train = [i for i, s in enumerate(splits) if s == "train"]
         merged = {
             f: Moments.merge([parts[i] for i in train])
@@ -108,12 +120,19 @@ class DatasetWriter:
             frame_std=_rgb(frames.std),
             sources=dict(sources or {}),
             spec=dict(spec or {}),
+            version=version,
+            goals=tuple(goals),
         )
         (self.path / EPISODES_FILE).write_bytes(
             _episodes_adapter.dump_json(self._infos(splits), indent=1)
         )
         (self.path / META_FILE).write_text(meta.model_dump_json(indent=1))
         return Dataset.open(self.path)
+
+    def _kept_splits(self) -> list[Split]:
+        """The splits that episodes came with; none if one is missing or all are the same."""
+        kept = [s for s in self._splits if s is not None]
+        return kept if len(kept) == len(self) and len(set(kept)) == 2 else []
 
     def _check_alike(self, values: dict[str, np.ndarray]) -> None:
         for field in sorted(self._shapes.keys() | values.keys()):
@@ -139,8 +158,10 @@ class DatasetWriter:
     def _infos(self, splits: list[Split]) -> list[EpisodeInfo]:
         starts = np.cumsum([0, *self._lengths[:-1]]).tolist()
         return [
-            EpisodeInfo(start=a, length=n, split=s, source=source)
-            for a, n, s, source in zip(starts, self._lengths, splits, self._sources, strict=True)
+            EpisodeInfo(start=a, length=n, split=s, source=source, tags=tags)
+            for a, n, s, source, tags in zip(
+                starts, self._lengths, splits, self._sources, self._tags, strict=True
+            )
         ]
 
 

@@ -29,10 +29,13 @@ class ArtifactType(StrEnum):
     ROLLOUT = "rollout"
     EVALUATION = "evaluation"
     EXPORT = "export"
+    DETECTION = "detection"
 
 
 ARTIFACT_TYPES: dict[Kind, ArtifactType] = {
+    Kind.DETECT: ArtifactType.DETECTION,
     Kind.INGEST: ArtifactType.DATASET,
+    Kind.DERIVE: ArtifactType.DATASET,
     Kind.GLOBAL_MODEL: ArtifactType.MODEL,
     Kind.LOCAL_MODEL: ArtifactType.MODEL,
     Kind.POLICY: ArtifactType.MODEL,

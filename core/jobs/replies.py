@@ -69,6 +69,43 @@ class Job(Reply):
         return self.status in TERMINAL
 
 
+class LogColumn(Reply):
+    """A key of the logs, which a mapping may name."""
+
+    key: str
+    shape: list[int] = Field(description="Of one row")
+    dtype: str
+    names: list[str] = []
+    unit: str | None = None
+
+
+class Detection(Reply):
+    """What an upload holds and how it would be read."""
+
+    id: str
+    upload: str
+    format: str | None = None
+    reasons: dict[str, str] = Field({}, description="What speaks for the format, or against all")
+    layout: str = ""
+    episodes: int = 0
+    cameras: list[LogColumn] = []
+    columns: list[LogColumn] = []
+    fields: dict[str, str] = Field({}, description="The key that would be read for each field")
+    ranges: dict[str, dict[str, list[float | None]]] = Field(
+        {}, description="Field to `low` and `high` of each column, in the rows looked at"
+    )
+    fps: float | None = None
+    action_kind: str | None = None
+    action_kind_why: str = ""
+    task: str | None = None
+    units: dict[str, str] = {}
+    notes: list[str] = []
+    problem: str = Field("", description="Why it cannot be read as it is, and what to do")
+    thumbnails: dict[str, list[str]] = Field(
+        {}, description="Camera to first frames of some episodes as they would be stored, data URIs"
+    )
+
+
 class Dataset(Reply):
     """An ingested dataset; `meta` is its dataset.json (in the reply for one dataset)."""
 
@@ -88,6 +125,7 @@ class Episode(Reply):
     length: int = Field(description="Frames")
     split: str = Field(description="train or validation")
     source: str = Field("", description="Where in the upload it came from")
+    tags: list[str] = []
     video_url: str
 
 

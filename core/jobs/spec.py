@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from core.jobs.rewards import RewardChoice
+from core.jobs.rewards import GoalFrame, RewardChoice
 
 ArtifactId = Annotated[str, Field(pattern=r"^[a-z]{2,4}_[0-9a-z]{8,32}$")]
 Name = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -18,19 +18,51 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+LogUpload = Annotated[ArtifactId, Field(description="Finished upload that holds the logs")]
+LogFormat = Annotated[
+    Literal["auto", "lerobot", "hdf5", "npz", "zarr", "bag", "video", "frames"],
+    Field(description="Format of the logs"),
+]
+KeyMapping = Annotated[
+    dict[str, str],
+    Field(description="Canonical field to key in the logs, e.g. {'action': 'cmd_vel'}"),
+]
+Crop = Annotated[
+    tuple[int, int, int, int] | None,
+    Field(description="Part of the pictures to keep, in pixels: left, top, width, height"),
+]
+Fit = Annotated[
+    Literal["squeeze", "crop", "pad"],
+    Field(description="How pictures that are not square become square"),
+]
+Flip = Annotated[
+    Literal["none", "horizontal", "vertical", "both"],
+    Field(description="Mirror the pictures left to right, upside down, or both"),
+]
+ColorOrder = Annotated[Literal["rgb", "bgr"], Field(description="Order of the logged colours")]
+
+
+class DetectSpec(Spec):
+    """What an upload holds and how it would be read, with pictures; makes no dataset."""
+
+    kind: Literal["detect"] = "detect"
+    upload: LogUpload
+    format: LogFormat = "auto"
+    mapping: KeyMapping = {}
+    crop: Crop = None
+    fit: Fit = "squeeze"
+    flip: Flip = "none"
+    color_order: ColorOrder = "rgb"
+
+
 class IngestSpec(Spec):
     """Uploaded logs to a validated, versioned, immutable dataset."""
 
     kind: Literal["ingest"] = "ingest"
-    upload: ArtifactId = Field(description="Finished upload that holds the logs")
+    upload: LogUpload
     name: Name = Field(description="Name of the dataset")
-    format: Literal["auto", "lerobot", "hdf5", "npz", "zarr", "bag", "video", "frames"] = Field(
-        "auto", description="Format of the logs"
-    )
-    mapping: dict[str, str] = Field(
-        default_factory=dict,
-        description="Canonical field to key in the logs, e.g. {'action': 'cmd_vel'}",
-    )
+    format: LogFormat = "auto"
+    mapping: KeyMapping = {}
     image_size: int | None = Field(
         None, ge=16, le=512, multiple_of=8, description="Side of the stored square frames in pixels"
     )
@@ -42,16 +74,10 @@ class IngestSpec(Spec):
         "drop",
         description="Leave broken episodes out, keep the longest good part of each, or refuse all",
     )
-    crop: tuple[int, int, int, int] | None = Field(
-        None, description="Part of the pictures to keep, in pixels: left, top, width, height"
-    )
-    fit: Literal["squeeze", "crop", "pad"] = Field(
-        "squeeze", description="How pictures that are not square become square"
-    )
-    flip: Literal["none", "horizontal", "vertical", "both"] = Field(
-        "none", description="Mirror the pictures left to right, upside down, or both"
-    )
-    color_order: Literal["rgb", "bgr"] = Field("rgb", description="Order of the logged colours")
+    crop: Crop = None
+    fit: Fit = "squeeze"
+    flip: Flip = "none"
+    color_order: ColorOrder = "rgb"
     target_fps: float | None = Field(
         None, gt=0, le=1000, description="Rate to resample to in Hz; none keeps the logged rows"
     )
@@ -80,10 +106,52 @@ class IngestSpec(Spec):
     seed: Seed = Field(0, description="Seed of the train/validation split")
 
 
+Tag = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f,]+$")]
+EpisodeNumber = Annotated[int, Field(ge=0)]
+
+
+class DeriveSpec(Spec):
+    """Episodes of datasets, chosen, cut and labelled, as a new dataset.
+
+    Episodes count from 0 over `dataset` and then the merged ones, as they were before any change.
+    """
+
+    kind: Literal["derive"] = "derive"
+    dataset: ArtifactId = Field(description="Dataset to start from")
+    name: Name = Field(description="Name of the new dataset")
+    merge: tuple[ArtifactId, ...] = Field(
+        (), max_length=32, description="Datasets whose episodes are put behind"
+    )
+    keep: tuple[EpisodeNumber, ...] | None = Field(
+        None, description="Episodes to keep, in this order; all if none"
+    )
+    drop: tuple[EpisodeNumber, ...] = Field((), description="Episodes to leave out")
+    cuts: dict[EpisodeNumber, tuple[int, ...]] = Field(
+        {}, description="Episode to the frames at which a new episode starts"
+    )
+    tags: dict[EpisodeNumber, tuple[Tag, ...]] = Field(
+        {}, description="Episode to its tags; others keep theirs"
+    )
+    success: dict[EpisodeNumber, int | None] = Field(
+        {},
+        description="Episode to the frame from which the task is solved; -1 is the last one, none "
+        "says that it never is",
+    )
+    goals: tuple[GoalFrame, ...] = Field(
+        (), max_length=64, description="Frames that show the goal, as episode:frame"
+    )
+    validation_fraction: float = Field(
+        0.1, gt=0, lt=1, description="Share held out, if the splits of the sources cannot be kept"
+    )
+    seed: Seed = 0
+
+
 class Kind(StrEnum):
     """The job kinds; each has a spec, a queue and a runner."""
 
+    DETECT = "detect"
     INGEST = "ingest"
+    DERIVE = "derive"
     GLOBAL_MODEL = "global_model"
     LOCAL_MODEL = "local_model"
     POLICY = "policy"
@@ -311,7 +379,9 @@ class ExportSpec(Spec):
 
 
 JobSpec = Annotated[
-    IngestSpec
+    DetectSpec
+    | IngestSpec
+    | DeriveSpec
     | GlobalModelSpec
     | LocalModelSpec
     | PolicySpec
@@ -321,7 +391,9 @@ JobSpec = Annotated[
     Field(discriminator="kind"),
 ]
 SPECS: dict[Kind, type[Spec]] = {
+    Kind.DETECT: DetectSpec,
     Kind.INGEST: IngestSpec,
+    Kind.DERIVE: DeriveSpec,
     Kind.GLOBAL_MODEL: GlobalModelSpec,
     Kind.LOCAL_MODEL: LocalModelSpec,
     Kind.POLICY: PolicySpec,
@@ -329,10 +401,12 @@ SPECS: dict[Kind, type[Spec]] = {
     Kind.ROLLOUT: RolloutSpec,
     Kind.EXPORT: ExportSpec,
 }
-_NO_LEARNING = (Kind.INGEST, Kind.EXPORT)
+_NO_LEARNING = (Kind.DETECT, Kind.INGEST, Kind.DERIVE, Kind.EXPORT)
 QUEUES: dict[Kind, str] = {k: "ingest" if k in _NO_LEARNING else "gpu" for k in Kind}
 PREFIXES: dict[Kind, str] = {
+    Kind.DETECT: "de",
     Kind.INGEST: "ds",
+    Kind.DERIVE: "ds",
     Kind.GLOBAL_MODEL: "gm",
     Kind.LOCAL_MODEL: "lm",
     Kind.POLICY: "pi",
@@ -348,4 +422,5 @@ spec_adapter: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
 def inputs(spec: Spec) -> dict[str, str]:
     """Artifact ids that a spec reads, by field."""
     fields = ("upload", "dataset", "global_model", "local_model", "policy", "source")
-    return {f: v for f in fields if (v := getattr(spec, f, None)) is not None}
+    found = {f: v for f in fields if (v := getattr(spec, f, None)) is not None}
+    return found | {f"merge.{i}": v for i, v in enumerate(getattr(spec, "merge", ()))}

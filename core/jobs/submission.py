@@ -15,13 +15,19 @@ from core.jobs.tables import artifacts, job_dependencies, jobs, uploads
 
 MAX_ATTEMPTS = 3
 _INPUT_KINDS: dict[str, tuple[Kind, ...]] = {
-    "dataset": (Kind.INGEST,),
+    "dataset": (Kind.INGEST, Kind.DERIVE),
+    "merge": (Kind.INGEST, Kind.DERIVE),
     "global_model": (Kind.GLOBAL_MODEL,),
     "local_model": (Kind.LOCAL_MODEL,),
     "policy": (Kind.POLICY,),
-    "source": (Kind.INGEST, Kind.ROLLOUT),
+    "source": (Kind.INGEST, Kind.DERIVE, Kind.ROLLOUT),
 }
-_NOUNS = {Kind.INGEST: "dataset", Kind.EVALUATE: "evaluation"}
+_NOUNS = {
+    Kind.DETECT: "detection",
+    Kind.INGEST: "dataset",
+    Kind.DERIVE: "dataset",
+    Kind.EVALUATE: "evaluation",
+}
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,7 @@ def _maker(connection: Connection, name: str, identifier: str) -> str | None:
         if connection.execute(select(uploads.c.id).where(uploads.c.id == identifier)).first():
             return None
         raise UnknownInput(name, identifier, "is not a finished upload; upload the logs first")
-    wanted = _INPUT_KINDS[name]
+    wanted = _INPUT_KINDS[name.partition(".")[0]]
     made = connection.execute(select(artifacts.c.kind).where(artifacts.c.id == identifier)).first()
     maker = None if made else connection.execute(_held(jobs.c.output_id, identifier)).first()
     if made is None and maker is None:
@@ -194,7 +200,7 @@ def _ended(state: str) -> str:
 
 
 def _nouns(kinds: Sequence[Kind]) -> str:
-    return " or a ".join(map(_noun, kinds))
+    return " or a ".join(dict.fromkeys(map(_noun, kinds)))
 
 
 def _noun(kind: Kind) -> str:

@@ -33,7 +33,7 @@ class Upload(BaseModel):
 
 def run(spec: IngestSpec, paths: StagePaths, recorder: Recorder) -> dict[str, JsonValue]:
     """Write a dataset to `paths.out`; `ValueError` if none can be made of the upload."""
-    data, upload = _find(paths, spec.upload)
+    data, upload = find_upload(paths, spec.upload)
     label = printable(upload.filename)
     with closing(open_logs(data, label=label, format=spec.format, mapping=spec.mapping)) as reader:
         if isinstance(reader, BagReader):
@@ -47,11 +47,12 @@ def run(spec: IngestSpec, paths: StagePaths, recorder: Recorder) -> dict[str, Js
             dataset = _finish(writer, reader, intake, spec, {label: upload.sha256})
         report = intake.report(dataset)
     (paths.out / REPORT_FILE).write_text(report.model_dump_json(indent=1))
-    _write_previews(dataset, recorder)
-    return {"dataset": _summary(dataset, report)}
+    write_previews(dataset, recorder)
+    return {"dataset": summary(dataset, report)}
 
 
-def _find(paths: StagePaths, upload_id: str) -> tuple[Path, Upload]:
+def find_upload(paths: StagePaths, upload_id: str) -> tuple[Path, Upload]:
+    """The bytes of a finished upload; `UnknownArtifact` or `ValueError` if it is not whole."""
     folder = paths.artifacts.existing(paths.artifacts.upload(upload_id))
     try:
         upload = Upload.model_validate_json((folder / "upload.json").read_bytes())
@@ -118,7 +119,7 @@ def _finish(
     )
 
 
-def _write_previews(dataset: Dataset, recorder: Recorder) -> None:
+def write_previews(dataset: Dataset, recorder: Recorder) -> None:
     """Videos of a dozen episodes spread over the dataset, `previews/<index of episode>.mp4`."""
     folder = dataset.path / "previews"
     folder.mkdir(exist_ok=True)
@@ -132,7 +133,8 @@ def _write_previews(dataset: Dataset, recorder: Recorder) -> None:
         recorder.progress(done, len(chosen), f"preview {done} of {len(chosen)}")
 
 
-def _summary(dataset: Dataset, report: Report) -> dict[str, JsonValue]:
+def summary(dataset: Dataset, report: Report) -> dict[str, JsonValue]:
+    """What the job's row tells of the dataset."""
     meta, counts = dataset.meta, report.summary
     return {
         "episodes": meta.num_episodes,

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.jobs.replies import Job
-from dashboard import access, job_rows
+from dashboard import access, job_rows, words
 
 MAKE_LOGS = """foglab make-logs push_disc logs.zip --episodes 100
 foglab upload logs.zip --name push_disc"""
@@ -60,7 +60,7 @@ def _next_step(jobs: list[Job], active: list[Job]) -> None:
         if service.rollouts(limit=1):
             st.markdown("**See what the model imagines**, beside what really happened.")
             st.page_link("app_pages/rollouts.py", icon=":material/movie:")
-        elif any(job.kind not in ("ingest",) for job in active):
+        elif any(job.kind not in words.DATA_KINDS for job in active):
             st.markdown("**Models are being trained.** Their curves are on the page of each job.")
             st.page_link("app_pages/jobs.py", icon=":material/list_alt:")
         elif service.datasets(limit=1):

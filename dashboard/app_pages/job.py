@@ -63,6 +63,7 @@ def _buttons(job: Job) -> None:
 
 _PAGES = {
     "ingest": ("app_pages/datasets.py", "Open the dataset", "dataset"),
+    "derive": ("app_pages/datasets.py", "Open the dataset", "dataset"),
     "global_model": ("app_pages/models.py", "Open the model", "model"),
     "local_model": ("app_pages/models.py", "Open the model", "model"),
     "policy": ("app_pages/models.py", "Open the policy", "model"),

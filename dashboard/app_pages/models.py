@@ -127,7 +127,7 @@ def mermaid(items: Sequence[dict[str, Any]], current: str) -> str:
     lines = ["graph LR"]
     for item in items:
         name = "".join(c for c in str(item["name"]) if c.isalnum() or c in " -_.")
-        kind = "Dataset" if item["kind"] == "ingest" else words.kind(item["kind"])
+        kind = "Dataset" if item["kind"] in ("ingest", "derive") else words.kind(item["kind"])
         lines.append(f'{item["id"]}["{kind}<br/>{name}<br/>{item["id"][:11]}…"]')
         for source in item["made_from"]:
             if source.startswith("up_"):

@@ -93,7 +93,7 @@ def _line(specs: dict[str, Any], known: choices.Artifacts) -> None:
 
 
 def _one(specs: dict[str, Any], known: choices.Artifacts) -> None:
-    kinds = [kind for kind in specs["kinds"] if kind not in ("ingest", "export")]
+    kinds = [kind for kind in specs["kinds"] if kind not in words.DATA_KINDS]
     left, right = st.columns(2)
     kind = left.selectbox("Job", kinds, format_func=words.kind, key="kind")
     preset = right.selectbox(

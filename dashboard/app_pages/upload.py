@@ -1,61 +1,64 @@
-"""Robot logs in, and a dataset of them."""
+"""Robot logs in, a look at what they hold, and a dataset of them."""
 
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
-from dashboard import access, form_widgets, forms
-from dashboard.sender import Sent, sender
+from dashboard import access, form_widgets, forms, proposal
+from dashboard.sender import sender
 from foglab.client import ServiceError
-
-FORMATS = """
-**npz**: a zip (or one file) of episodes; each has `image` (T+1, H, W, 3) uint8, `action` (T, A),
-and, if there are, `reward` (T), `state`, `terminated`, `success`.
-
-**zarr**: a diffusion-policy store, as a zip of its folder.
-"""
 
 
 def draw() -> None:
     sent = sender(access.client().public_url, access.token(), key="sender")
     if sent is not None:
         st.success(f"{sent.filename} has arrived as {sent.upload}.", icon=":material/check_circle:")
+    typed_id = st.text_input(
+        "Upload",
+        key="upload_id",
+        placeholder=sent.upload if sent else "the file chosen above",
+        help="Or the id of an earlier upload: `foglab upload` prints it",
+    ).strip()
+    upload = typed_id or (sent.upload if sent else "")
+    asked_for = upload and st.button("Look inside", icon=":material/search:", key="look")
+    if asked_for or (sent is not None and not proposal.looked(sent.upload)):
+        proposal.look(upload)
+    detection = proposal.found(upload) if upload else None
     described = forms.fields(access.client().specs()["kinds"]["ingest"])
     options = [f for f in described if f.name not in ("upload", "name")]
+    if detection is not None:
+        proposal.apply(detection, {f.name: f for f in options})
+        proposal.draw(detection)
     wrong = st.session_state.get("ingest_wrong", {})
     with st.form("ingest"):
-        left, right = st.columns(2)
-        name = left.text_input("Name of the dataset", key="name", placeholder="as the file")
-        typed_id = right.text_input(
-            "Upload",
-            key="upload_id",
-            placeholder=sent.upload if sent else "the file chosen above",
-            help="Or the id of an earlier upload: `foglab upload` prints it",
-        )
+        name = st.text_input("Name of the dataset", key="name", placeholder="as the file")
+        mapping = proposal.choose(detection) if detection is not None else {}
         with st.expander("Settings", icon=":material/tune:"):
             typed = form_widgets.draw(options, "ingest", {}, wrong)
-        made = st.form_submit_button("Make a dataset", type="primary", key="make")
+        left, right = st.columns([1, 3])
+        made = left.form_submit_button("Make a dataset", type="primary", key="make")
+        again = detection is not None and right.form_submit_button(
+            "Look again with these settings", icon=":material/search:", key="look_again"
+        )
     form_widgets.draw_rest(typed, wrong)
-    if made:
-        _submit(sent, typed_id.strip(), name.strip(), options, typed)
+    asked = proposal.merged(typed, mapping)
+    if made or again:
+        spec, wrong = forms.spec(options, asked)
+        if again and not wrong:
+            proposal.look(upload, spec)
+            st.rerun()
+        filename = sent.filename if sent and not typed_id else upload
+        _submit(upload, name.strip() or Path(filename).stem, spec, wrong)
 
 
-def _submit(
-    sent: Sent | None,
-    typed_id: str,
-    name: str,
-    options: list[forms.Field],
-    typed: dict[str, object],
-) -> None:
-    upload = typed_id or (sent.upload if sent else "")
+def _submit(upload: str, name: str, spec: dict[str, Any], wrong: dict[str, str]) -> None:
     if not upload:
         st.error("Choose a file, and wait until it has arrived.", icon=":material/error:")
         return
-    spec, wrong = forms.spec(options, typed)
     if not wrong:
-        filename = sent.filename if sent and not typed_id else upload
         try:
-            job = access.client().ingest(upload, name or Path(filename).stem, **spec)
+            job = access.client().ingest(upload, name, **spec)
         except ServiceError as error:
             if error.status == 401:
                 raise
@@ -74,5 +77,4 @@ draw()
 with st.expander("From the command line", icon=":material/terminal:"):
     st.code('foglab upload logs.zip --name "my robot"', language="bash")
     st.caption("It sends folders too, and makes the dataset when all has arrived.")
-with st.expander("Formats", icon=":material/folder_zip:"):
-    st.markdown(FORMATS)
+st.page_link("app_pages/formats.py", label="Formats that are read", icon=":material/menu_book:")

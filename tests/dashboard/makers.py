@@ -15,6 +15,7 @@ from core.data.video import write_mp4
 from core.envs.logs import make_logs
 from core.jobs.records import Job, NewArtifact
 from core.jobs.spec import (
+    DetectSpec,
     EvaluateSpec,
     GlobalModelSpec,
     IngestSpec,
@@ -99,6 +100,17 @@ def ingest(store: Store, artifacts: Artifacts, upload: str, name: str) -> str:
     made = NewArtifact.model_validate({"summary": result, "lineage": (upload,)})
     store.succeed(job.id, job.epoch, made.summary, made)
     return job.output_id
+
+
+def work(store: Store, artifacts: Artifacts, job: Job) -> Job:
+    """Run a look into an upload as the worker does."""
+    claimed = claim(store, job.id)
+    out = artifacts.detection(job.output_id)
+    out.mkdir(parents=True)
+    spec = DetectSpec.model_validate(job.spec)
+    result = run_stage(spec, StagePaths(artifacts, artifacts.run(job.id), out), NullRecorder())
+    made = NewArtifact.model_validate({"summary": result})
+    return store.succeed(claimed.id, claimed.epoch, made.summary, made)
 
 
 def finish(store: Store, spec: Spec, name: str, result: dict[str, object]) -> Job:

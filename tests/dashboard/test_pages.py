@@ -5,6 +5,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.jobs.records import JobState
 from core.jobs.spec import SPECS, Kind
+from dashboard import words
 from dashboard.words import PAGES
 from foglab.client import ServiceClient
 from tests.dashboard import makers
@@ -90,6 +91,8 @@ def test_dataset_report_names_file_episode_frame_and_fix(app: AppTest, lab: Lab)
     assert (row["Episode"], row["Frame"]) == (6, 7)
     assert "action" in row["Problem"]
     assert row["What to do"]
+    assert row["More"] == "formats?code=not_finite"
+    assert "NaN or infinity" in opened(app, "formats", code="not_finite").info[0].value
 
 
 def test_dataset_statistics_show_histograms(app: AppTest, lab: Lab) -> None:
@@ -98,7 +101,7 @@ def test_dataset_statistics_show_histograms(app: AppTest, lab: Lab) -> None:
     app.run()
     assert not app.exception
     assert "Every episode has **81 frames**" in texts(app)
-    assert len(app.get("plotly_chart")) == 2 + 1 + 4  # actions, reward, state
+    assert len(app.get("plotly_chart")) == 2 + 1 + 4 + 1  # actions, reward, state, coverage
 
 
 def test_models_page_gives_verdicts_lineage_and_download(app: AppTest, lab: Lab) -> None:
@@ -170,12 +173,12 @@ def test_whole_line_is_queued_from_a_preset(app: AppTest, lab: Lab, service: Ser
     app.number_input(key="line_seed").set_value(7)
     app.button(key="line_start").click().run()
     newest = service.store.list_jobs(limit=5)
-    assert {job.kind for job in newest} == set(Kind) - {Kind.INGEST, Kind.EXPORT}
+    assert {job.kind for job in newest} == set(Kind) - set(map(Kind, words.DATA_KINDS))
     assert all(job.spec["seed"] == 7 for job in newest)
     assert [t.value for t in app.title] != ["Train"], "the first job's page is open"
 
 
-@pytest.mark.parametrize("kind", [k for k in Kind if k not in (Kind.INGEST, Kind.EXPORT)])
+@pytest.mark.parametrize("kind", [k for k in Kind if k not in words.DATA_KINDS])
 def test_form_of_each_kind_has_a_widget_for_every_field(app: AppTest, lab: Lab, kind: Kind) -> None:
     opened(app, "train").segmented_control(key="what").set_value("One job").run()
     app.selectbox(key="kind").set_value(kind.value).run()
@@ -236,6 +239,37 @@ def test_earlier_upload_is_ingested_by_its_id(app: AppTest, service: Service, la
     job = service.store.list_jobs(limit=1)[0]
     assert (job.kind, job.name, job.spec["image_size"]) == (Kind.INGEST, "once more", 32)
     assert [t.value for t in app.title] == ["once more"]
+
+
+def test_a_look_into_an_upload_fills_the_form_and_maps_what_is_chosen(
+    app: AppTest, service: Service, lab: Lab
+) -> None:
+    opened(app, "upload").text_input(key="upload_id").set_value(lab.upload).run()
+    app.button(key="look").click().run()
+    assert "Looking into it" in texts(app)
+    makers.work(service.store, service.artifacts, service.store.list_jobs(limit=1)[0])
+    app.run()
+    assert "**npz** · 7 episodes" in texts(app)
+    assert app.selectbox(key="ingest-format").value == "npz"
+    detection = service.store.list_jobs(limit=1)[0].output_id
+    app.multiselect(key=f"map-{detection}-action").set_value(["action", "state"])
+    app.text_input(key="name").set_value("both")
+    app.button(key="make").click().run()
+    job = service.store.list_jobs(limit=1)[0]
+    assert (job.name, job.spec["mapping"]) == ("both", {"action": "action, state"})
+
+
+def test_an_edited_dataset_is_asked_for_as_a_new_one(
+    app: AppTest, service: Service, lab: Lab
+) -> None:
+    opened(app, "datasets", dataset=lab.dataset)
+    app.session_state["dataset_tabs"] = "Edit"
+    app.run()
+    app.text_input(key="derive_name").set_value("better")
+    app.button(key="derive").click().run()
+    job = service.store.list_jobs(limit=1)[0]
+    assert (job.kind, job.name, job.spec["dataset"]) == (Kind.DERIVE, "better", lab.dataset)
+    assert [t.value for t in app.title] == ["better"]
 
 
 def test_refused_setting_of_an_ingest_is_told_where_it_was_typed(

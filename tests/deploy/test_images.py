@@ -152,6 +152,6 @@ def test_build_context_holds_only_what_is_named() -> None:
     assert rules[0] == "*"
     allowed = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     assert allowed == {
-        "api", "core", "dashboard", "foglab", "requirements", "requirements.lock", "wheels",
+        "api", "core", "dashboard", "docs/formats.md", "foglab", "requirements", "requirements.lock", "wheels",
         "worker",
     }  # fmt: skip

@@ -168,7 +168,15 @@ class BagReader:
             for field, plural in (("action", "actions"), ("state", "state"))
             if (unit := self._unit(self.fields.get(field, "")))  # type: ignore[call-overload]
         }
-        self.meta = LogMeta(units=units)
+        described: tuple[Field, ...] = ("action", "state")
+        self.meta = LogMeta(
+            units=units,
+            names={
+                f: tuple(n for k in self._keys_of(self.fields[f]) for n in self._known[k].names)
+                for f in described
+                if f in self.fields
+            },
+        )
 
     def _remarks(self) -> list[str]:
         """What was said about the file that is open."""
