@@ -1,24 +1,28 @@
 """What one policy update costs: decoupled, the true gradient through diffusion, and PPO.
 
     python -m benchmarks.update_cost --home .foglab [--horizons 4 8 16 32] [--sizes demo large] \\
-        [--environments 16] [--seeds 0 1 2] [--dataset ds_… --global-model gm_… --local-model lm_…]
+        [--seeds 0 1 2] [--dataset ds_… --global-model gm_… --local-model lm_…]
 
 Every way gets the same rollout of the global model, with the same noise. Decoupled: one actor step
 along the stored rollout, through the local model. Full: the same actor step, through reward model,
-sampler, encoder and filter; its graph is made while it rolls out. PPO: one pass over the rollout
-(the policy job makes several decoupled steps on a rollout, PPO several passes). `with_rollout`
-counts the rollout on both sides; `update` leaves it out on both: for the full gradient that is its
-time beyond a plain rollout. Memory is the peak that torch holds during the call above what it held
-before (CPU: sum of the profiler's allocation events; GPU: `max_memory_allocated`), weights and the
-stored rollout not counted. Times are medians of `--repeats`, on a CPU in processor time. Seeds
+sampler, encoder and filter; its graph is made while it rolls out. PPO: one pass over the rollout.
+
+Time: medians of `--repeats`, on a CPU in processor time. `with_rollout` counts the rollout on both
+sides; `update` leaves it out on both: for the full gradient that is its time beyond a plain rollout;
+`loop` is for all the actor steps that the policy job makes on one rollout, where the full gradient
+has to roll out anew for each. Memory: the peak that torch holds during the call above what it held
+before (CPU: sum of the profiler's allocation events; GPU: `max_memory_allocated`), so weights and
+the stored rollout are not counted. The full graph also holds a bfloat16 copy of the weights for
+every imagined step (about 7 MB a step at demo size), because autocast makes one each time. Seeds
 change weights, starts and noise. The table is made of all finished rows of this kind of device.
 
-With models that were trained, `directions` says how well the two gradients of the discounted
-return agree: cosine of the gradients of the actor's weights, and of single actions, for an
-untrained policy. The local model's gradient is not the truth's; both are estimates of it.
+With models that were trained, `directions` says how well the two gradients of the discounted return
+agree, for an untrained policy: cosine of the gradients of the actor's weights, and of single
+actions. Neither is the true simulator's; both are estimates of it.
 """
 
 import argparse
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,6 +49,7 @@ from benchmarks.updates import (
     fresh_actor,
     make_problem,
     measure,
+    ratios,
     untrained,
 )
 from core.artifacts import Artifacts
@@ -63,7 +68,13 @@ WAYS = {
     "ppo_epoch": "PPO, one pass",
     "local_refresh": "one step of the local model",
 }
-RATIOS = ("time_ratio", "time_ratio_update", "memory_ratio", "memory_ratio_update")
+RATIOS = (
+    "time_ratio",
+    "time_ratio_update",
+    "time_ratio_loop",
+    "memory_ratio",
+    "memory_ratio_update",
+)
 COSINES = ("cosine_weights", "cosine_first_action", "cosine_last_action", "norm_ratio_weights")
 
 
@@ -131,7 +142,7 @@ def one_row(artifacts: Artifacts, settings: Settings) -> dict[str, Any]:
 def publish_rows(rows: list[Row], results: Path) -> Path:
     """Table of costs and ratios, table of directions, plot of costs by horizon."""
     rows = sorted(rows, key=lambda r: (r["what"], r["size"], r["horizon"], r["seed"]))
-    cost = [r for r in rows if r["what"] == "cost"]
+    cost = [replace(r, values=r.values | ratios(r.values)) for r in rows if r["what"] == "cost"]
     agree = [r for r in rows if r["what"] == "directions"]
     by = ("size", "horizon", "environments")
     units = [f"{way}_{unit}" for way in WAYS for unit in ("seconds", "megabytes")]
@@ -143,7 +154,7 @@ def publish_rows(rows: list[Row], results: Path) -> Path:
     claim = "a decoupled update costs a fraction of the full gradient through diffusion"
     draw = partial(draw_costs, summary=summary)
     name = NAME if rows[0]["device"] == "cpu" else f"{NAME}_{rows[0]['device']}"
-    return publish(name, claim, rows, summary, draw, results, extra)
+    return publish(name, claim, [*cost, *agree], summary, draw, results, extra)
 
 
 def draw_costs(figure: Figure, summary: Summary) -> None:

@@ -6,7 +6,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,9 +56,10 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 """`demo` is the product's default; `large` has the paper's context and number of denoising steps,
 and about DIAMOND's parameters."""
-ENVIRONMENTS = {"demo": 16, "large": 4}
-"""Side by side; few, for the full gradient's graph has to fit into memory."""
+ENVIRONMENTS: dict[str, int] = {"demo": PolicySpec.model_fields["environments"].default, "large": 4}
+"""Side by side: as the policy job has them; few, where the full graph has to fit into memory."""
 ACTION_DIM = 2
+ACTOR_STEPS: int = PolicySpec.model_fields["actor_updates"].default
 
 
 @dataclass
@@ -120,7 +121,7 @@ def make_problem(
 
 
 def measure(problem: Problem, repeats: int) -> dict[str, Any]:
-    """Seconds and peak megabytes of each part, and how the two directions agree."""
+    """Seconds and peak megabytes of each part."""
     rollout = problem.rollout()
 
     def decoupled() -> None:
@@ -146,18 +147,21 @@ def measure(problem: Problem, repeats: int) -> dict[str, Any]:
     for name, way in ways.items():
         found[f"{name}_seconds"] = seconds(way, repeats, device)
         found[f"{name}_megabytes"] = megabytes(way, device)
-    return found | ratios(found)
+    return found
 
 
-def ratios(found: dict[str, Any]) -> dict[str, float]:
+def ratios(found: Mapping[str, Any]) -> dict[str, float]:
     """The full gradient over the decoupled one: with the rollout on both sides, and without.
 
     Without: the update alone, which for the full gradient is what its graph adds to a rollout.
     Memory without: the full gradient's graph is made while it rolls out, so its peak stays whole.
+    `time_ratio_loop`: for as many actor steps as the policy job makes on a rollout; the full
+    gradient has to roll out anew for each.
     """
     full, rollout = found["full_with_rollout_seconds"], found["rollout_seconds"]
-    peak = found["full_with_rollout_megabytes"]
+    peak, steps = found["full_with_rollout_megabytes"], ACTOR_STEPS
     return {
+        "time_ratio_loop": steps * full / (rollout + steps * found["decoupled_seconds"]),
         "time_ratio": full / found["decoupled_with_rollout_seconds"],
         "time_ratio_update": (full - rollout) / found["decoupled_seconds"],
         "memory_ratio": peak / found["decoupled_with_rollout_megabytes"],

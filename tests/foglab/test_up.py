@@ -119,11 +119,14 @@ def test_everything_dies_with_the_supervisor_and_starts_again(tmp_path: Path) ->
             (tmp_path / "out").open("w") as out,
             subprocess.Popen([sys.executable, "-c", _UP], stdout=out, env=environ) as process,
         ):
-            wait_until(lambda: "API" in (tmp_path / "out").read_text())
-            pids = state(tmp_path)["pids"]
-            assert pids["supervisor"] == process.pid
-            process.send_signal(end)
-            process.wait(30)
+            try:
+                wait_until(lambda: "API" in (tmp_path / "out").read_text())
+                pids = state(tmp_path)["pids"]
+                assert pids["supervisor"] == process.pid
+                process.send_signal(end)
+                process.wait(30)
+            finally:
+                process.kill()  # else a failure here would wait for it for ever
         assert process.returncode == (0 if end is signal.SIGTERM else -end)
         wait_until(lambda pids=pids: all(gone(p) for p in pids.values()), 20)
         shown.append((tmp_path / "out").read_text())
