@@ -44,7 +44,7 @@ $(TOOLS): $(READY)
 	@touch $@
 
 test: $(TOOLS) ## The default tests
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n logical --maxprocesses 8 --dist loadfile
 
 test-slow: $(TOOLS) ## The tests that take minutes
 	$(BIN)/pytest -q -m slow

@@ -1,5 +1,6 @@
 """Both databases, migrated once per session and copied for each test."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,6 +13,9 @@ from core.jobs.migrate import upgrade
 from core.jobs.store import Store
 from core.jobs.tables import metadata
 from tests import postgres
+
+# Test files run side by side, one per core; torch, loaded later, would take all cores for each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A busy machine is slow, not wrong.
 settings.register_profile("foglab", deadline=None)
