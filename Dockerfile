@@ -61,6 +61,7 @@ COPY --from=api-venv /venv /venv
 COPY core/__init__.py core/artifacts.py core/recorder.py core/
 COPY core/data core/data
 COPY core/jobs core/jobs
+COPY core/sandbox core/sandbox
 COPY foglab foglab
 COPY api api
 RUN printf '#!/bin/sh\nexec python -m foglab.cli "$@"\n' >/usr/local/bin/foglab \
@@ -87,6 +88,7 @@ COPY --from=ingest-venv /venv /venv
 COPY core/__init__.py core/artifacts.py core/recorder.py core/
 COPY core/data core/data
 COPY core/jobs core/jobs
+COPY core/sandbox core/sandbox
 COPY core/stages/__init__.py core/stages/detect.py core/stages/ingest.py core/stages/derive.py core/stages/export.py core/stages/
 COPY worker worker
 RUN python -m compileall -q /app

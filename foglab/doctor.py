@@ -34,6 +34,7 @@ def findings(environment: Environment, client: Callable[[], ServiceClient]) -> l
         *_packages(),
         _sqlite(environment),
         *_home(environment.home),
+        _isolation(),
         _database(environment),
         _service(client),
         _processors(),
@@ -76,6 +77,14 @@ def _home(home: Path) -> Iterator[Finding]:
     yield Finding(
         "Disk", free > MIN_FREE_BYTES, told if free > MIN_FREE_BYTES else f"{told}; make room"
     )
+
+
+def _isolation() -> Finding:
+    from core.sandbox import support
+
+    found = support()
+    told = f"{found}; {found.missing}" if found.missing else str(found)
+    return Finding("Isolation", found.full, f"uploads are read under {told}")
 
 
 def _database(environment: Environment) -> Finding:

@@ -17,13 +17,14 @@ from core.jobs.errors import Lost, StoreUnavailable
 from core.jobs.records import Job, JobState, Json, NewArtifact
 from core.jobs.spec import inputs, spec_adapter
 from core.jobs.store import Store
-from worker import run_job
+from worker import decoding, run_job
 from worker.process import JobProcess, prepare
 from worker.publish import final_place, publish, withdraw
 from worker.settings import WorkerSettings
-from worker.words import crash_reason
+from worker.words import crash_reason, decode_crash_reason
 
 T = TypeVar("T")
+_MOST_JSON_BYTES = 4 << 20
 log = logging.getLogger("foglab.launcher")
 
 
@@ -39,6 +40,8 @@ class Why(Enum):
     """No heartbeat got through for too long."""
     LOST = auto()
     """The claim is someone else's."""
+    FILLS_DISK = auto()
+    """It reads an upload and writes more than it may."""
 
 
 class Launcher:
@@ -67,8 +70,9 @@ class Launcher:
         except (OSError, ValueError) as error:
             told = f"the job could not start: {error}"
             return self._insist(lambda: self._store.fail(job.id, job.epoch, told))
+        quota = decoding.Quota(spec, self._artifacts, run)
         try:
-            why = self._supervise(process, job, run)
+            why = self._supervise(process, job, run, quota)
         finally:
             process.end()
         if why is Why.LOST:
@@ -79,7 +83,7 @@ class Launcher:
         log.info("%s: %s", job.id, "claim lost" if ended is None else ended.state)
         return ended
 
-    def _supervise(self, process: JobProcess, job: Job, run: Path) -> Why:
+    def _supervise(self, process: JobProcess, job: Job, run: Path, quota: decoding.Quota) -> Why:
         asked: Why | None = None
         last_beat = next_beat = time.monotonic()
         while not process.wait(0.2):
@@ -95,6 +99,8 @@ class Launcher:
                     return Why.LOST
                 except StoreUnavailable as error:
                     log.warning("%s: no heartbeat: %s", job.id, error)
+                if quota.exceeded():
+                    return Why.FILLS_DISK
             if self._stopping.is_set():
                 asked = asked or Why.STOPPING
             if now - last_beat > self._settings.give_up_seconds:
@@ -111,12 +117,19 @@ class Launcher:
             return self._store.cancelled(job.id, job.epoch)
         if code == run_job.SUCCEEDED:
             return self._succeed(job, process.attempt)
+        if why is Why.FILLS_DISK:
+            told = decoding.TOLD["decode_limit_disk"]
+            return self._store.fail(job.id, job.epoch, decoding.labelled(told, "decode_limit_disk"))
         if code == run_job.FAILED:
             error = (read_json(process.attempt / "error.json") or {}).get("error")
             return self._store.fail(job.id, job.epoch, str(error))
         if why in (Why.STOPPING, Why.LAPSED):
             return self._store.release(job.id, job.epoch)
         reason = crash_reason(code, run / "log.txt", self._settings.home)
+        if job.kind in decoding.KINDS:
+            reason, is_final = decode_crash_reason(code, reason)
+            if is_final:
+                return self._store.fail(job.id, job.epoch, reason)
         return self._store.crashed(job.id, job.epoch, reason)
 
     def _succeed(self, job: Job, attempt: Path) -> Job:
@@ -154,7 +167,8 @@ class Launcher:
 def read_json(path: Path) -> Json | None:
     """None if there is no such file, or nothing readable in it."""
     try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+        with path.open("rb") as file:
+            content = json.loads(file.read(_MOST_JSON_BYTES))
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

@@ -15,8 +15,9 @@ from pathlib import Path
 from types import FrameType
 
 from core.artifacts import Artifacts, StagePaths, UnknownArtifact
-from core.jobs.spec import spec_adapter
+from core.jobs.spec import JobSpec, spec_adapter
 from core.recorder import Cancelled
+from worker import decoding
 from worker.lifeline import Lifeline, die_with_parent, kill_companions
 from worker.publish import seal
 from worker.recorder import FileRecorder, write_json
@@ -31,14 +32,16 @@ def main(argv: list[str] | None = None) -> int:
     options = _options(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     stopping = threading.Event()
-    _listen(stopping, options)
     artifacts = Artifacts(Path(os.environ["FOGLAB_HOME"]))
     run = artifacts.run(options.job_id)
     attempt = run / f"attempt-{options.epoch}"
-    recorder = FileRecorder(run, stopping)
     log.info("attempt %d of %s starts", options.epoch, options.job_id)
+    spec: JobSpec | None = None
     try:
         spec = spec_adapter.validate_json((run / "spec.json").read_bytes())
+        decoding.confine(spec, artifacts, run, attempt)
+        _listen(stopping, options)
+        recorder = FileRecorder(run, stopping)
         from core.stages import run_stage  # here, so that a broken import becomes a reason too
 
         paths = StagePaths(artifacts, run / "checkpoints", attempt / "out")
@@ -51,7 +54,10 @@ def main(argv: list[str] | None = None) -> int:
         return STOPPED
     except BaseException as error:
         log.exception("failed")
-        write_json(attempt / "error.json", {"error": reason(error, artifacts.root)})
+        told = reason(error, artifacts.root)
+        if spec is not None and spec.kind in decoding.KINDS:
+            told = decoding.failure(error, told)
+        write_json(attempt / "error.json", {"error": told})
         return FAILED
     log.info("done")
     return SUCCEEDED

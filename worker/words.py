@@ -3,9 +3,16 @@
 import signal
 from pathlib import Path
 
+from worker.decoding import TOLD, Reason, labelled
 from worker.run_job import STOPPED
 
 _NATIVE = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGABRT, signal.SIGFPE}
+_LIMITS: dict[int, Reason] = {
+    -signal.SIGXCPU: "decode_limit_time",
+    -signal.SIGALRM: "decode_limit_time",
+    -signal.SIGXFSZ: "decode_limit_disk",
+    -signal.SIGSYS: "decode_forbidden",
+}
 _TAIL_BYTES = 4096
 _LONGEST_LINE = 300
 
@@ -24,6 +31,21 @@ def crash_reason(code: int | None, log: Path, home: Path) -> str:
     if -code in _NATIVE:
         return f"the job process crashed in native code ({name})"
     return f"the job process was ended by signal {name}"
+
+
+def decode_crash_reason(code: int | None, told: str) -> tuple[str, bool]:
+    """The same for a process that read an upload, and whether another attempt is of no use.
+
+    `told` is its `crash_reason`. The kernel may have killed it for memory that others took.
+    """
+    if code in _LIMITS:
+        reason = _LIMITS[code]
+        return labelled(TOLD[reason], reason), True
+    if code is not None and -code in _NATIVE:
+        return labelled(f"{TOLD['decode_crashed']} ({told})", "decode_crashed"), True
+    return labelled(
+        told, "decode_limit_memory" if code == -signal.SIGKILL else "decode_error"
+    ), False
 
 
 def _last_words(log: Path, home: Path) -> str:

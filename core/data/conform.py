@@ -11,7 +11,8 @@ from core.data.shaping import Shaping
 from core.jobs.spec import IngestSpec
 
 _BLOCK_BYTES = 8 << 20
-_MOST_EPISODE_BYTES = 4 << 30
+_MOST_EPISODE_BYTES = 1 << 30
+"""It is held in memory while it is checked."""
 _MOST_COLUMNS = 4096
 _SIDE_MULTIPLE = 8
 
@@ -74,7 +75,7 @@ class Conformer:
             raise EpisodeError(
                 "too_long",
                 "image",
-                f"{len(image)} frames of {width} x {height} take more than 4 GiB",
+                f"{len(image)} frames of {width} x {height} take more than 1 GiB",
                 fix="cut the recording into episodes, or set a smaller image_size",
             )
         frames = np.empty((len(image), height, width, 3), np.uint8)
