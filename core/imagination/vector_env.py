@@ -13,6 +13,7 @@ from torch import Tensor
 from core.data.dataset import Dataset
 from core.data.windows import Windows
 from core.global_model.model import GlobalModel, to_float, to_uint8
+from core.imagination.batch import episode_generator, imagine_each
 
 Frames = NDArray[np.uint8]
 Info = dict[str, Any]
@@ -84,11 +85,9 @@ class ImaginedVectorEnv(VectorEnv[Frames, NDArray[np.float32], NDArray[Any]]):
             ValueError: the actions have another shape, or are not finite.
         """
         self.actions[:, -1] = self._checked(actions)
-        noise = torch.cat([self.model.noise(1, g, g.device) for g in self.generators])
-        generator = self.generators[0]  # not used: the noise is given
-        step = self.model.step(self.frames, self.actions, generator, noise.to(self.device))
-        self.frames = torch.cat([self.frames[:, 1:], step.frame[:, None]], 1)
-        self.actions = self.actions.roll(-1, 1)
+        step, self.frames, self.actions = imagine_each(
+            self.model, self.frames, self.actions, self.generators
+        )
         self.age += 1
         rewards = step.reward.double().cpu().numpy()
         terminated = (step.terminated > 0.5).cpu().numpy()
@@ -121,9 +120,7 @@ class ImaginedVectorEnv(VectorEnv[Frames, NDArray[np.float32], NDArray[Any]]):
         self.seeded = True
 
     def _seed(self, seed: int) -> None:
-        for i, generator in enumerate(self.generators):
-            mixed = np.random.SeedSequence((seed, i)).generate_state(1, np.uint64)
-            generator.manual_seed(int(mixed[0]))
+        self.generators = [episode_generator(seed, i) for i in range(self.num_envs)]
         self.seeded = True
 
     def _restart(self, which: NDArray[np.int64]) -> None:

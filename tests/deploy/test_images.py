@@ -23,7 +23,7 @@ PROGRAMS = {
     "kombu.transport.redis",
     "worker": "worker.app worker.tasks worker.run_job kombu.transport.redis core.stages.ingest "
     "core.stages.global_model core.stages.local_model core.stages.policy core.stages.evaluate "
-    "core.stages.rollout",
+    "core.stages.rollout core.simulation.engine worker.simulator.server worker.simulator.__main__",
 }
 LEARNING = {"torch", "diffusers", "gymnasium", "pymunk"}
 

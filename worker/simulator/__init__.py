@@ -1,0 +1,1 @@
+"""The simulator process: it holds models in memory, and plays them for the API."""
