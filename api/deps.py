@@ -1,46 +1,71 @@
-"""What handlers ask for: the services, the caller, a page of a listing."""
+"""What handlers ask for: the services as their caller may use them, a page of a listing.
 
-from dataclasses import dataclass
+`ServicesDep` sees the caller's project and nothing else, so a handler cannot reach another's
+rows by mistake. `InstallationDep` sees all: for health, and for whoever runs the installation.
+"""
+
+from dataclasses import dataclass, replace
 from typing import Annotated
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Query
+from fastapi.requests import HTTPConnection
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 from pydantic import TypeAdapter, ValidationError
 
 from api.errors import Problem
 from api.settings import Settings
 from api.signing import Signer
+from api.storage import Sizes
 from api.uploads import Uploads
 from core.artifacts import Artifacts
 from core.jobs.records import Token
+from core.jobs.rows import DEFAULT_PROJECT
 from core.jobs.spec import ArtifactId
 from core.jobs.store import Store
 
 
 @dataclass(frozen=True)
 class Services:
-    """Made once when the application starts."""
+    """Made once when the application starts; `of` gives what one caller may use."""
 
     settings: Settings
     store: Store
     artifacts: Artifacts
     uploads: Uploads
     signer: Signer
+    sizes: Sizes
+
+    def of(self, token: Token) -> "Services":
+        """With the rows and uploads of the token's project only, signing in its name."""
+        store = self.store.of(token.project)
+        uploads = Uploads(self.artifacts, store)
+        return replace(self, store=store, uploads=uploads, signer=self.signer.of(token.id))
 
 
-async def services(request: Request) -> Services:
+class Bearer(HTTPBearer):
+    """The header of a request, or of the handshake of a WebSocket."""
+
+    async def __call__(self, request: HTTPConnection) -> HTTPAuthorizationCredentials | None:
+        scheme, value = get_authorization_scheme_param(request.headers.get("Authorization"))
+        if scheme.lower() != "bearer" or not value:
+            return None
+        return HTTPAuthorizationCredentials(scheme=scheme, credentials=value)
+
+
+async def installation(connection: HTTPConnection) -> Services:
     """The services of the running application. Async, because it needs no thread."""
-    found: Services = request.app.state.services
+    found: Services = connection.app.state.services
     return found
 
 
-ServicesDep = Annotated[Services, Depends(services)]
-_bearer = HTTPBearer(auto_error=False, description="A token made by `foglab token create`")
+InstallationDep = Annotated[Services, Depends(installation)]
+_bearer = Bearer(auto_error=False, description="A token made by `foglab token create`")
 CredentialsDep = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 _SAFE = frozenset({"GET", "HEAD"})
 
 
-def caller(request: Request, s: ServicesDep, credentials: CredentialsDep) -> Token:
+def caller(connection: HTTPConnection, s: InstallationDep, credentials: CredentialsDep) -> Token:
     """The token of a request: 401 without a valid one, 403 if its scopes do not allow this."""
     if credentials is None:
         raise _unauthorized("A token is required", "Send the header 'Authorization: Bearer …'")
@@ -49,24 +74,57 @@ def caller(request: Request, s: ServicesDep, credentials: CredentialsDep) -> Tok
         raise _unauthorized(
             "The token is not valid", "It is unknown, expired or revoked", 'error="invalid_token"'
         )
-    needed = "read" if request.method in _SAFE else "write"
-    if needed not in token.scopes and "admin" not in token.scopes:
-        raise Problem(403, "The token does not allow this", f"It lacks the scope {needed!r}")
+    _require(token, "read" if connection.scope.get("method") in _SAFE else "write")
     return token
 
 
-def caller_or_signature(request: Request, s: ServicesDep, credentials: CredentialsDep) -> None:
-    """For what a <video> tag loads: a valid token, or an address that this service signed."""
-    params = dict(request.query_params)
+def caller_or_signature(
+    connection: HTTPConnection, s: InstallationDep, credentials: CredentialsDep
+) -> Token:
+    """For what a <video> tag loads: a valid token, or an address signed in the name of one."""
+    params = dict(connection.query_params)
     if "sig" not in params:
-        caller(request, s, credentials)
-    elif len(params) != len(request.query_params.multi_items()) or not s.signer.valid(
-        request.scope["path"], params
-    ):
-        raise Problem(403, "The address is not valid", "It has expired or was changed")
+        return caller(connection, s, credentials)
+    doubled = len(params) != len(connection.query_params.multi_items())
+    signed_by = None if doubled else s.signer.signed_by(connection.scope["path"], params)
+    token = None if signed_by is None else s.store.valid_token(signed_by)
+    if token is None:
+        told = "It has expired or was changed, or the token that asked for it is not valid any more"
+        raise Problem(403, "The address is not valid", told)
+    return token
 
 
 CallerDep = Annotated[Token, Depends(caller)]
+SignedCallerDep = Annotated[Token, Depends(caller_or_signature)]
+
+
+def services(s: InstallationDep, token: CallerDep) -> Services:
+    """What the caller's project may use."""
+    return s.of(token)
+
+
+def signed_services(s: InstallationDep, token: SignedCallerDep) -> Services:
+    """The same for addresses that may be signed."""
+    return s.of(token)
+
+
+def admin(token: CallerDep) -> Token:
+    """403 unless the token may manage its project's tokens."""
+    _require(token, "admin")
+    return token
+
+
+def operator(token: CallerDep) -> Token:
+    """403 unless the token is of the default project, whose callers run the installation."""
+    if token.project != DEFAULT_PROJECT:
+        told = f"Only tokens of the project {DEFAULT_PROJECT!r} may see the whole installation"
+        raise Problem(403, "The token does not allow this", told)
+    return token
+
+
+ServicesDep = Annotated[Services, Depends(services)]
+SignedServicesDep = Annotated[Services, Depends(signed_services)]
+AdminDep = Annotated[Token, Depends(admin)]
 LimitQuery = Annotated[int, Query(ge=1, le=500, description="Most items in the reply")]
 CursorQuery = Annotated[
     int | None, Query(ge=0, le=2**62, description="`next` of the page before this one")
@@ -89,6 +147,11 @@ def known_id(text: str) -> str:
         return _id_adapter.validate_python(text)
     except ValidationError:
         raise Problem(404, "Not found", f"{text[:80]!r} is not an id") from None
+
+
+def _require(token: Token, scope: str) -> None:
+    if not token.allows(scope):
+        raise Problem(403, "The token does not allow this", f"It lacks the scope {scope!r}")
 
 
 def _unauthorized(title: str, detail: str, extra: str = "") -> Problem:

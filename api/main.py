@@ -15,6 +15,7 @@ from api.deps import Services, caller
 from api.errors import Problem
 from api.middleware import Guard
 from api.routes import (
+    admin,
     datasets,
     detections,
     evaluations,
@@ -29,6 +30,7 @@ from api.routes import (
 )
 from api.settings import Settings
 from api.signing import Signer, load_secret
+from api.storage import Sizes
 from api.uploads import Uploads
 from api.views import PREFIX
 from core.artifacts import Artifacts, UnknownArtifact
@@ -37,7 +39,9 @@ from core.jobs.errors import (
     IdempotencyConflict,
     IllegalTransition,
     JobNotFound,
+    QuotaExceeded,
     StoreUnavailable,
+    TokenNotFound,
     UnknownInput,
     UploadNotFound,
 )
@@ -91,7 +95,7 @@ _TUS = ("Tus-Resumable", "Upload-Offset", "Upload-Length", "Upload-Metadata", "U
 def _include_routers(app: FastAPI) -> None:
     protected = APIRouter(prefix=PREFIX, dependencies=[Depends(caller)])
     results = (models, rollouts, evaluations, exports)
-    for module in (uploads, detections, datasets, jobs, pipelines, *results, specs):
+    for module in (uploads, detections, datasets, jobs, pipelines, *results, specs, admin):
         protected.include_router(module.router)
     signed = APIRouter(prefix=PREFIX)
     signed.include_router(datasets.videos)
@@ -110,6 +114,9 @@ def _install_errors(app: FastAPI) -> None:
     def gone(title: str) -> Callable[[Any], Problem]:
         return lambda error: Problem(404, title, str(error))
 
+    def over(error: QuotaExceeded) -> Problem:
+        return Problem(413, "The project's quota is used up", str(error))
+
     def conflict(title: str) -> Callable[[Any], Problem]:
         return lambda error: Problem(409, title, str(error))
 
@@ -120,6 +127,8 @@ def _install_errors(app: FastAPI) -> None:
             ArtifactNotFound: gone("Not found"),
             UploadNotFound: gone("No such upload"),
             UnknownArtifact: gone("Not found"),
+            TokenNotFound: gone("No such token"),
+            QuotaExceeded: over,
             IllegalTransition: conflict("The job's state does not allow this"),
             IdempotencyConflict: conflict("The key was used before"),
             UnknownInput: unknown_input,
@@ -161,11 +170,13 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], Any]:
 def _open(settings: Settings) -> Services:
     settings.home.mkdir(parents=True, exist_ok=True)
     artifacts = Artifacts(settings.home.resolve())
+    store = Store.open(settings.environment.database_url)
     return Services(
         settings=settings,
-        store=Store.open(settings.environment.database_url),
+        store=store,
         artifacts=artifacts,
-        uploads=Uploads(artifacts),
+        uploads=Uploads(artifacts, store),
+        sizes=Sizes(artifacts.root),
         signer=Signer(load_secret(settings.home / "secret"), settings.signed_url_seconds),
     )
 

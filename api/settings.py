@@ -19,6 +19,9 @@ class Settings(BaseSettings):
     cors_origins: tuple[str, ...] = Field((), description="Origins of dashboards, as JSON list")
     max_body_bytes: int = Field(1 << 20, description="Largest JSON body")
     max_upload_bytes: int = Field(64 << 30, description="Largest upload")
+    upload_quota_bytes: int | None = Field(
+        None, ge=0, description="Bytes of uploads of a project that has no quota of its own"
+    )
     upload_days: float = Field(1.0, description="Days that an unfinished upload is kept")
     signed_url_seconds: int = Field(3600, description="How long a signed video address works")
     event_seconds: float = Field(0.25, description="How often an event stream looks for news")

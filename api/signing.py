@@ -13,27 +13,41 @@ ROUND_SECONDS = 600
 
 
 class Signer:
-    """HMAC-SHA256 over path, parameters and expiry."""
+    """HMAC-SHA256 over path, parameters, expiry and the id of the token that asked.
 
-    def __init__(self, secret: bytes, seconds: int) -> None:
+    An address is worth no more than its token: it dies when that is revoked or expires.
+    """
+
+    def __init__(self, secret: bytes, seconds: int, token_id: str = "") -> None:
         self._secret = secret
         self._seconds = seconds
+        self._token_id = token_id
+
+    def of(self, token_id: str) -> "Signer":
+        """Signs in the name of a token."""
+        return Signer(self._secret, self._seconds, token_id)
 
     def sign(self, path: str, **params: str | int) -> str:
-        """`path` with its parameters, an expiry and a signature."""
+        """`path` with its parameters, the token's id, an expiry and a signature."""
+        if not self._token_id:
+            raise ValueError("an address is signed in the name of a token")
         expiry = int(time.time()) + self._seconds
         expiry += -expiry % ROUND_SECONDS
-        given = {k: str(v) for k, v in params.items()} | {"exp": str(expiry)}
+        given = {k: str(v) for k, v in params.items()}
+        given |= {"tok": self._token_id, "exp": str(expiry)}
         return f"{path}?{urlencode(given)}&sig={self._digest(path, given)}"
 
-    def valid(self, path: str, params: dict[str, str]) -> bool:
-        """Whether this service signed exactly this address and it has not expired."""
+    def signed_by(self, path: str, params: dict[str, str]) -> str | None:
+        """Id of the token in whose name this service signed exactly this address.
+
+        None if it did not, or if the address has expired.
+        """
         given = dict(params)
         signature, expiry = given.pop("sig", ""), given.get("exp", "")
         # Compare before looking at the time: a forged address learns nothing about clocks.
         if not hmac.compare_digest(signature.encode(), self._digest(path, given).encode()):
-            return False
-        return expiry.isdigit() and int(expiry) >= time.time()
+            return None
+        return given.get("tok") if int(expiry) >= time.time() else None
 
     def _digest(self, path: str, params: dict[str, str]) -> str:
         message = f"{path}?{urlencode(sorted(params.items()))}".encode()

@@ -8,7 +8,6 @@ import fcntl
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,7 +18,9 @@ from pathlib import Path
 
 from api.errors import Problem
 from core.artifacts import Artifacts
+from core.jobs.ids import new_upload_id
 from core.jobs.replies import Upload
+from core.jobs.store import Store
 
 CHECKSUM_MISMATCH = 460  # tus' own status
 
@@ -34,14 +35,22 @@ class Announced:
 
 
 class Uploads:
-    """Create, grow, finish and remove uploads; one writer at a time for each."""
+    """Create, grow, finish and remove uploads; one writer at a time for each.
 
-    def __init__(self, artifacts: Artifacts) -> None:
+    Only uploads that `store` may see exist here.
+    """
+
+    def __init__(self, artifacts: Artifacts, store: Store) -> None:
         self._artifacts = artifacts
+        self._store = store
 
-    def create(self, announced: Announced) -> str:
-        """A new empty upload; returns its id."""
-        upload_id = f"up_{secrets.token_hex(16)}"
+    def create(self, announced: Announced, quota: int | None = None) -> str:
+        """A new empty upload; returns its id. `quota`: bytes, for a project without its own.
+
+        Raises `QuotaExceeded`.
+        """
+        upload_id = new_upload_id()
+        self._store.announce_upload(upload_id, announced.size, quota)
         folder = self._artifacts.upload(upload_id)
         folder.mkdir(parents=True, mode=0o700)
         (folder / "data").touch(mode=0o600)
@@ -51,6 +60,8 @@ class Uploads:
     def get(self, upload_id: str) -> Upload:
         """State of an upload; raises `Problem` 404."""
         folder = self._artifacts.upload(upload_id)
+        if not self._store.has_upload(upload_id):
+            raise Problem(404, "No such upload", f"{upload_id} does not exist")
         try:
             done = _read(folder / "upload.json")
             announced = done or _read(folder / "announced.json")
@@ -106,15 +117,20 @@ class Uploads:
         with (folder / "data").open("r+b", buffering=0) as file:
             _lock(file)
             shutil.rmtree(folder)
+        self._store.forget_uploads([upload_id])
 
     def remove_abandoned(self, older_than_seconds: float) -> int:
         """Delete unfinished uploads that nothing was written to for so long; returns how many."""
         removed, limit = 0, time.time() - older_than_seconds
-        for data in (self._artifacts.root / "uploads").glob("up_*/data"):
+        folder = self._artifacts.root / "uploads"
+        for data in folder.glob("up_*/data"):
             complete = (data.parent / "upload.json").exists()
             if not complete and data.stat().st_mtime < limit:
                 shutil.rmtree(data.parent, ignore_errors=True)
                 removed += 1
+        # Rows whose files are gone, now or by a crash: what they took of a quota is free again.
+        announced = self._store.announced_uploads(limit)
+        self._store.forget_uploads([i for i in announced if not (folder / i).exists()])
         return removed
 
 

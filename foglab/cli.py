@@ -15,7 +15,7 @@ from foglab import doctor as doctoring
 from foglab.datasets import dataset
 from foglab.show import follow, jobs_table
 from foglab.terminal import Commands, Place, err, out, place
-from foglab.tokens import environment_of, tokens
+from foglab.tokens import environment_of, projects, tokens
 from foglab.training import evaluate, train
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.add_typer(train, name="train")
 app.add_typer(dataset, name="dataset")
 app.add_typer(tokens, name="token")
+app.add_typer(projects, name="project")
 app.command()(evaluate)
 
 LimitOption = Annotated[int, typer.Option(help="Most rows")]

@@ -1,4 +1,4 @@
-"""`foglab token …`: tokens of an installation, made where its database can be reached."""
+"""`foglab token …` and `foglab project …`: made where an installation's database can be reached."""
 
 import os
 import time
@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # a third of a second that other commands need not wait
     from core.jobs.store import Store
 
 tokens = typer.Typer(no_args_is_help=True, help="Tokens that let callers in.")
+projects = typer.Typer(no_args_is_help=True, help="Projects: callers see only their own's rows.")
 
 
 @tokens.command()
@@ -26,26 +27,28 @@ def create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Who it is for")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="read, write or admin; may be repeated")
+        list[str] | None,
+        typer.Option(help="read, write or admin; admin includes write, and write includes read"),
     ] = None,
     days: Annotated[float | None, typer.Option(help="Days until it expires")] = None,
+    project: Annotated[str, typer.Option(help="Whose rows it opens")] = "default",
 ) -> None:
     """Make a token. It is shown once."""
     expires_at = None if days is None else time.time() + 86_400 * days
     with _store(place(context)) as store:
-        print(store.create_token(name, scopes=scope or ["read", "write"], expires_at=expires_at))
+        own = store.of(project)
+        print(own.create_token(name, scopes=scope or ["write"], expires_at=expires_at))
 
 
 @tokens.command("list")
 def show(context: typer.Context) -> None:
     """All tokens, without their secrets."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("id", "name", "scopes", "made", "expires", "revoked"):
-        table.add_column(heading)
+    table = _table("id", "project", "name", "scopes", "made", "expires", "revoked")
     with _store(place(context)) as store:
         for token in store.list_tokens():
             times = (token.created_at, token.expires_at, token.revoked_at)
-            table.add_row(token.id, token.name, " ".join(token.scopes), *map(_when, times))
+            what = (token.id, token.project, token.name, " ".join(token.scopes))
+            table.add_row(*what, *map(_when, times))
     out.print(table)
 
 
@@ -55,6 +58,30 @@ def revoke(context: typer.Context, token_id: Annotated[str, typer.Argument()]) -
     with _store(place(context)) as store:
         token = store.revoke_token(token_id)
     out.print(f"{token.name} ({token.id}) is revoked", highlight=False, markup=False)
+
+
+@projects.command()
+def add(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="a-z, 0-9 and -")],
+    quota_gb: Annotated[float | None, typer.Option(help="Most GB of uploads")] = None,
+) -> None:
+    """Make a project, or give one another quota."""
+    quota = None if quota_gb is None else int(quota_gb * 1e9)
+    with _store(place(context)) as store:
+        made = store.add_project(name, quota)
+    out.print(f"{made.name}: {_quota(made.upload_quota)}", highlight=False, markup=False)
+
+
+@projects.command("list")
+def show_projects(context: typer.Context) -> None:
+    """All projects and what they have uploaded."""
+    table = _table("name", "uploaded", "quota")
+    with _store(place(context)) as store:
+        for project in store.list_projects():
+            used = store.of(project.name).uploaded_bytes()
+            table.add_row(project.name, f"{used / 1e9:.2f} GB", _quota(project.upload_quota))
+    out.print(table)
 
 
 @contextmanager
@@ -78,6 +105,17 @@ def _store(where: Place) -> Iterator["Store"]:
 def environment_of(home: Path | None) -> Environment:
     """The installation that `home`, or the environment, names."""
     return Environment.read({**os.environ, **({"FOGLAB_HOME": str(home)} if home else {})})
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading)
+    return table
+
+
+def _quota(quota: int | None) -> str:
+    return "no quota of its own" if quota is None else f"{quota / 1e9:g} GB"
 
 
 def _when(seconds: float | None) -> str:

@@ -55,8 +55,9 @@ def postgres_database(postgres_server: Path) -> str:
 @pytest.fixture
 def postgres_url(postgres_server: Path, postgres_database: str) -> str:
     """Address of an empty, migrated PostgreSQL database; the same one for every test."""
-    tables = ", ".join(table.name for table in metadata.sorted_tables)
+    tables = ", ".join(t.name for t in metadata.sorted_tables if t.name != "projects")
     postgres.execute(postgres_server, f"TRUNCATE {tables} RESTART IDENTITY", "tests")
+    postgres.execute(postgres_server, "DELETE FROM projects WHERE name <> 'default'", "tests")
     return postgres_database
 
 

@@ -15,6 +15,7 @@ from api.deps import (
     LimitQuery,
     Services,
     ServicesDep,
+    SignedServicesDep,
     caller_or_signature,
     known_id,
 )
@@ -152,9 +153,10 @@ def export(
 def get_video(
     dataset_id: str,
     n: int,
-    s: ServicesDep,
+    s: SignedServicesDep,
     range: Annotated[str | None, Header(max_length=1000)] = None,
     sig: Annotated[str | None, Query(description="Signature, instead of a token")] = None,
+    tok: Annotated[str | None, Query(description="Token that the signature stands for")] = None,
     exp: Annotated[str | None, Query(description="Unix seconds of the signature's end")] = None,
 ) -> FileResponse:
     """The episode as H.264 mp4, with ranges; made at the first request if ingest made none."""

@@ -10,6 +10,7 @@ from api.deps import (
     LimitQuery,
     Services,
     ServicesDep,
+    SignedServicesDep,
     caller_or_signature,
     known_id,
 )
@@ -52,8 +53,9 @@ def get_export(export_id: str, s: ServicesDep) -> replies.Export:
 @downloads.get("/{export_id}/download", response_class=StreamingResponse)
 def download(
     export_id: str,
-    s: ServicesDep,
+    s: SignedServicesDep,
     sig: Annotated[str | None, Query(description="Signature, instead of a token")] = None,
+    tok: Annotated[str | None, Query(description="Token that the signature stands for")] = None,
     exp: Annotated[str | None, Query(description="Unix seconds of the signature's end")] = None,
 ) -> StreamingResponse:
     """A zip with the folder `lerobot`: a LeRobot v3.0 dataset."""

@@ -10,6 +10,7 @@ from api.deps import (
     LimitQuery,
     Services,
     ServicesDep,
+    SignedServicesDep,
     caller_or_signature,
     known_id,
 )
@@ -80,8 +81,9 @@ def get_lineage(model_id: str, s: ServicesDep) -> dict[str, Any]:
 @downloads.get("/{model_id}/download", response_class=StreamingResponse)
 def download(
     model_id: str,
-    s: ServicesDep,
+    s: SignedServicesDep,
     sig: Annotated[str | None, Query(description="Signature, instead of a token")] = None,
+    tok: Annotated[str | None, Query(description="Token that the signature stands for")] = None,
     exp: Annotated[str | None, Query(description="Unix seconds of the signature's end")] = None,
 ) -> StreamingResponse:
     """The model's folder as a zip of config.json, model.safetensors, spec.json and so on."""

@@ -6,13 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from fastapi.responses import PlainTextResponse
 
-from api.deps import Services, ServicesDep, caller
+from api.deps import InstallationDep, Services, operator
 from api.errors import Problem
 from core.jobs.errors import StoreError
 from core.jobs.replies import Reply
 
 open_router = APIRouter(tags=["operations"])
-router = APIRouter(tags=["operations"], dependencies=[Depends(caller)])
+router = APIRouter(tags=["operations"], dependencies=[Depends(operator)])
 
 
 class Health(Reply):
@@ -28,7 +28,7 @@ def health() -> Health:
 
 
 @open_router.get("/readyz")
-def ready(s: ServicesDep) -> Health:
+def ready(s: InstallationDep) -> Health:
     """Database and storage can be used; 503 if not."""
     try:
         s.store.counts()
@@ -39,7 +39,7 @@ def ready(s: ServicesDep) -> Health:
     return Health(status="ready")
 
 
-def prometheus(s: ServicesDep) -> str:
+def prometheus(s: InstallationDep) -> str:
     """Queue depth and jobs by state, in Prometheus' text format."""
     lines = [
         "# HELP foglab_jobs Jobs by state.",

@@ -10,6 +10,7 @@ from api.deps import (
     LimitQuery,
     Services,
     ServicesDep,
+    SignedServicesDep,
     caller_or_signature,
     known_id,
 )
@@ -67,11 +68,12 @@ def get_errors(rollout_id: str, s: ServicesDep) -> ErrorPage:
 @videos.head("/{rollout_id}/video", include_in_schema=False)
 def get_video(
     rollout_id: str,
-    s: ServicesDep,
+    s: SignedServicesDep,
     item: Annotated[int, Query(ge=0, le=10_000)] = 0,
     which: Literal["video", "real", "imagined"] = "video",
     range: Annotated[str | None, Header(max_length=1000)] = None,
     sig: Annotated[str | None, Query(description="Signature, instead of a token")] = None,
+    tok: Annotated[str | None, Query(description="Token that the signature stands for")] = None,
     exp: Annotated[str | None, Query(description="Unix seconds of the signature's end")] = None,
 ) -> FileResponse:
     """One item as H.264 mp4 with ranges: both side by side, or one of the two."""

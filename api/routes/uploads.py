@@ -65,7 +65,9 @@ def create(
     if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise Problem(400, "Wrong metadata", "sha256 is not 64 lower-case hexadecimal digits")
     filename = re.sub(r"[\x00-\x1f\x7f/\\]", "_", given.get("filename", ""))[:255] or "upload"
-    upload_id = s.uploads.create(Announced(filename, upload_length, sha256))
+    upload_id = s.uploads.create(
+        Announced(filename, upload_length, sha256), s.settings.upload_quota_bytes
+    )
     if upload_length == 0:
         _settled(s, upload_id)
     return Response(status_code=201, headers=TUS | {"Location": f"/api/v1/uploads/{upload_id}"})

@@ -29,6 +29,22 @@ class TokenNotFound(StoreError, LookupError):
         self.token_id = token_id
 
 
+class ProjectNotFound(StoreError, LookupError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no project {name!r}; `foglab project add` makes one")
+        self.name = name
+
+
+class QuotaExceeded(StoreError):
+    """The project's uploads would take more than its quota. All in bytes."""
+
+    def __init__(self, size: int, used: int, quota: int) -> None:
+        super().__init__(
+            f"{size} bytes more would exceed the project's quota: {used} of {quota} are taken"
+        )
+        self.size, self.used, self.quota = size, used, quota
+
+
 class UnknownInput(StoreError, ValueError):
     """A spec names an input that does not exist or is of another kind."""
 

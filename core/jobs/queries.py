@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, select
 from core.jobs.records import Job, JobState, ReadyJob, Silence
 from core.jobs.rows import Rows, as_jobs, one_job
 from core.jobs.spec import QUEUES, Kind
-from core.jobs.tables import jobs
+from core.jobs.tables import announced_uploads, jobs, uploads
 from core.jobs.transitions import claimable
 
 
@@ -16,7 +16,7 @@ class Queries(Rows):
 
     def get(self, job_id: str) -> Job:
         """Raises `JobNotFound`."""
-        return self.database.read(lambda c: one_job(c, job_id))
+        return self.database.read(lambda c: one_job(c, job_id, self.mine(jobs)))
 
     def list_jobs(
         self,
@@ -28,7 +28,7 @@ class Queries(Rows):
         limit: int = 50,
     ) -> list[Job]:
         """Newest first; `cursor` is the `seq` of the last job of the page before."""
-        query = select(jobs).order_by(jobs.c.seq.desc()).limit(limit)
+        query = select(jobs).where(self.mine(jobs)).order_by(jobs.c.seq.desc()).limit(limit)
         if state is not None:
             query = query.where(jobs.c.state == state.value)
         if kind is not None:
@@ -46,7 +46,7 @@ class Queries(Rows):
         def work(connection: Connection) -> list[ReadyJob]:
             query = (
                 select(jobs.c.id, jobs.c.kind)
-                .where(claimable(self.clock()), jobs.c.kind.in_(kinds))
+                .where(self.mine(jobs), claimable(self.clock()), jobs.c.kind.in_(kinds))
                 .order_by(jobs.c.seq)
                 .limit(limit)
             )
@@ -60,8 +60,21 @@ class Queries(Rows):
         query = query.where(jobs.c.state == JobState.RUNNING.value)
         return self.database.read(lambda c: [Silence.model_validate(r) for r in c.execute(query)])
 
+    def folder_ids(self) -> frozenset[str]:
+        """Names of all folders that hold something of these jobs and uploads."""
+        made = select(jobs.c.id, jobs.c.output_id).where(self.mine(jobs))
+        given = [select(t.c.id).where(self.mine(t)) for t in (uploads, announced_uploads)]
+
+        def work(connection: Connection) -> frozenset[str]:
+            found = {i for row in connection.execute(made) for i in row}
+            for query in given:
+                found.update(connection.execute(query).scalars())
+            return frozenset(found)
+
+        return self.database.read(work)
+
     def counts(self, states: Collection[JobState] = tuple(JobState)) -> dict[JobState, int]:
         """How many jobs are in each state."""
-        query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+        query = select(jobs.c.state, func.count()).where(self.mine(jobs)).group_by(jobs.c.state)
         found = self.database.read(lambda c: {JobState(s): int(n) for s, n in c.execute(query)})
         return {s: found.get(s, 0) for s in states}

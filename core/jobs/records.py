@@ -55,6 +55,7 @@ class Job(Record):
     seq: int
     """Grows with every job; the cursor of a listing."""
     id: str
+    project: str
     kind: Kind
     name: str
     spec: Json
@@ -109,6 +110,7 @@ class Artifact(Record):
 
     seq: int
     id: str
+    project: str
     type: ArtifactType
     kind: Kind
     name: str
@@ -123,18 +125,64 @@ class Upload(Record):
     """A finished upload."""
 
     id: str
+    project: str
     filename: str
     size: int
     sha256: str
     created_at: float
 
 
+class Project(Record):
+    """Whose rows are whose; `upload_quota` in bytes, None: as the service's setting says."""
+
+    name: str
+    upload_quota: int | None
+    created_at: float
+
+
+class Gpu(Record):
+    """One GPU of a worker; memory in bytes, `use` from 0 to 1."""
+
+    index: int
+    name: str
+    memory_used: int
+    memory_total: int
+    use: float
+
+
+class Worker(Record):
+    """A worker process as it last spoke up, and the job it holds."""
+
+    id: str
+    """Host and process id; the owner of the jobs it runs."""
+    queues: tuple[str, ...]
+    gpus: tuple[Gpu, ...] = ()
+    started_at: float
+    seen_at: float
+    job_id: str | None = None
+    """Only if the job may be seen."""
+    busy: bool = False
+
+
+SCOPES = ("read", "write", "admin")
+"""What a token may allow; a later one includes those before it."""
+
+
 class Token(Record):
     """A caller's credential without its secret."""
 
     id: str
+    project: str
     name: str
     scopes: tuple[str, ...]
     created_at: float
     expires_at: float | None = None
     revoked_at: float | None = None
+
+    def allows(self, scope: str) -> bool:
+        """Whether one of its scopes is `scope` or includes it."""
+        return any(SCOPES.index(s) >= SCOPES.index(scope) for s in self.scopes)
+
+    def valid_at(self, now: float) -> bool:
+        """Neither revoked nor expired. `now`: Unix seconds."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)

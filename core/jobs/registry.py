@@ -1,21 +1,26 @@
 """Finished uploads, and the artifacts that jobs published."""
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select
 
 from core.jobs.errors import ArtifactNotFound, UploadNotFound
 from core.jobs.records import Artifact, ArtifactType, Upload
 from core.jobs.rows import Rows
 from core.jobs.spec import Kind
-from core.jobs.tables import artifacts, uploads
+from core.jobs.tables import announced_uploads, artifacts, uploads
 
 
 class Registry(Rows):
     """Rows whose files are complete on disk."""
 
     def register_upload(self, upload_id: str, filename: str, size: int, sha256: str) -> Upload:
-        """List a finished upload; repeating it changes nothing. `size` in bytes."""
+        """List a finished upload; repeating it changes nothing. `size` in bytes.
+
+        It belongs to the project that announced it, or else to this store's.
+        """
+        announced = announced_uploads.c.id == upload_id
         values = {
             "id": upload_id,
             "filename": filename,
@@ -25,25 +30,51 @@ class Registry(Rows):
         }
         query = select(uploads).where(uploads.c.id == upload_id)
 
-        def work(connection: Any) -> Row[Any]:
+        def work(connection: Connection) -> Row[Any]:
             if connection.execute(query).first() is None:
-                connection.execute(insert(uploads).values(**values))
+                found = connection.execute(select(announced_uploads).where(announced)).first()
+                project = found.project if found else self.own
+                connection.execute(insert(uploads).values(project=project, **values))
+                connection.execute(delete(announced_uploads).where(announced))
             row: Row[Any] = connection.execute(query).one()
             return row
 
         return Upload.model_validate(self.database.write(work))
 
     def get_upload(self, upload_id: str) -> Upload:
-        """Raises `UploadNotFound`."""
-        query = select(uploads).where(uploads.c.id == upload_id)
+        """A finished upload. Raises `UploadNotFound`."""
+        query = select(uploads).where(uploads.c.id == upload_id, self.mine(uploads))
         row = self.database.read(lambda c: c.execute(query).first())
         if row is None:
             raise UploadNotFound(upload_id)
         return Upload.model_validate(row)
 
+    def has_upload(self, upload_id: str) -> bool:
+        """Whether there is such an upload that may be seen, finished or announced."""
+
+        def work(connection: Connection) -> bool:
+            for table in (uploads, announced_uploads):
+                query = select(table.c.id).where(table.c.id == upload_id, self.mine(table))
+                if connection.execute(query).first() is not None:
+                    return True
+            return False
+
+        return self.database.read(work)
+
+    def announced_uploads(self, older_than: float) -> list[str]:
+        """Ids of uploads on their way that were announced before `older_than` (Unix seconds)."""
+        old = announced_uploads.c.created_at < older_than
+        query = select(announced_uploads.c.id).where(self.mine(announced_uploads), old)
+        return list(self.database.read(lambda c: c.execute(query).scalars().all()))
+
+    def forget_uploads(self, upload_ids: Collection[str]) -> None:
+        """Give back what announced uploads took of the quota; their files are gone."""
+        gone = announced_uploads.c.id.in_(list(upload_ids))
+        self.database.write(lambda c: c.execute(delete(announced_uploads).where(gone)))
+
     def get_artifact(self, artifact_id: str) -> Artifact:
         """Raises `ArtifactNotFound`."""
-        query = select(artifacts).where(artifacts.c.id == artifact_id)
+        query = select(artifacts).where(artifacts.c.id == artifact_id, self.mine(artifacts))
         row = self.database.read(lambda c: c.execute(query).first())
         if row is None:
             raise ArtifactNotFound(artifact_id)
@@ -58,7 +89,8 @@ class Registry(Rows):
         limit: int = 50,
     ) -> list[Artifact]:
         """Newest first; `cursor` is the `seq` of the last artifact of the page before."""
-        query = select(artifacts).order_by(artifacts.c.seq.desc()).limit(limit)
+        query = select(artifacts).where(self.mine(artifacts))
+        query = query.order_by(artifacts.c.seq.desc()).limit(limit)
         if type is not None:
             query = query.where(artifacts.c.type == type.value)
         if kind is not None:

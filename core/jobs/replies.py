@@ -235,6 +235,49 @@ class Pipeline(Reply):
         return next((j.output_id for j in self.jobs if j.kind == kind), None)
 
 
+class Token(Reply):
+    """A token without its secret; `scopes` are read, write or admin."""
+
+    id: str
+    project: str
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class NewToken(Reply):
+    """A token that was just made; nobody can read `secret` again."""
+
+    token: Token
+    secret: str
+
+
+class Worker(Reply):
+    """A worker process; `job_id` only for a job of the caller's project."""
+
+    id: str = Field(description="Host and process id")
+    queues: list[str]
+    gpus: list[dict[str, Any]] = Field([], description="index, name, memory in bytes, use 0 to 1")
+    started_at: datetime
+    seen_at: datetime
+    alive: bool = Field(description="Seen within a minute")
+    busy: bool
+    job_id: str | None = None
+
+
+class Storage(Reply):
+    """Bytes on the service's disk."""
+
+    kinds: dict[str, int] = Field(description="uploads, datasets, models, runs, …")
+    total_bytes: int
+    free_bytes: int
+    disk_bytes: int
+    uploaded_bytes: int = Field(description="The project's uploads, announced ones included")
+    upload_quota_bytes: int | None = Field(None, description="None: the disk is the limit")
+
+
 class Event(Reply):
     """One server-sent event of a job."""
 

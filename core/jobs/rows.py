@@ -4,20 +4,42 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, select, true
 
 from core.jobs.database import Database
 from core.jobs.errors import JobNotFound
 from core.jobs.records import Job
 from core.jobs.tables import job_dependencies, jobs
 
+DEFAULT_PROJECT = "default"
+"""Where everything belongs that nobody gave a project to; its callers run the installation."""
+
 
 class Rows:
-    """Holds what every part of the store needs."""
+    """Holds what every part of the store needs.
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+    `project` limits what callers see and makes what they add part of it; a worker, or whoever
+    runs the installation, has None and sees all.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float] = time.time,
+        project: str | None = None,
+    ) -> None:
         self.database = database
         self.clock = clock
+        self.project = project
+
+    def mine(self, table: Table) -> ColumnElement[bool]:
+        """Condition of the rows that may be seen. Every query for a caller has it."""
+        return true() if self.project is None else table.c.project == self.project
+
+    @property
+    def own(self) -> str:
+        """The project of what is added."""
+        return self.project or DEFAULT_PROJECT
 
 
 def as_jobs(connection: Connection, rows: Iterable[Row[Any]]) -> list[Job]:
@@ -35,9 +57,10 @@ def as_jobs(connection: Connection, rows: Iterable[Row[Any]]) -> list[Job]:
     ]
 
 
-def one_job(connection: Connection, job_id: str) -> Job:
-    """Raises `JobNotFound`."""
-    rows = as_jobs(connection, connection.execute(select(jobs).where(jobs.c.id == job_id)))
+def one_job(connection: Connection, job_id: str, mine: ColumnElement[bool] | None = None) -> Job:
+    """Raises `JobNotFound`, also for a job that is not `mine`."""
+    query = select(jobs).where(jobs.c.id == job_id, true() if mine is None else mine)
+    rows = as_jobs(connection, connection.execute(query))
     if not rows:
         raise JobNotFound(job_id)
     return rows[0]

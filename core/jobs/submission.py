@@ -101,10 +101,11 @@ class Submissions(Rows):
         key: tuple[str | None, str | None],
     ) -> None:
         kind = Kind(one.spec.model_dump()["kind"])
-        waits = _dependencies(connection, one)
+        waits = self._dependencies(connection, one)
         connection.execute(
             insert(jobs).values(
                 id=one.job_id,
+                project=self.own,
                 kind=kind.value,
                 name=one.name,
                 spec=one.spec.model_dump(mode="json"),
@@ -127,6 +128,61 @@ class Submissions(Rows):
                 insert(job_dependencies).values(job_id=one.job_id, depends_on=job_id)
             )
 
+    def _dependencies(self, connection: Connection, one: Submission) -> list[str]:
+        """Jobs to wait for: those named, and the unfinished makers of the spec's inputs."""
+        waits: dict[str, None] = {}
+        for job_id in one.depends_on:
+            row = connection.execute(self._held(jobs.c.id, job_id)).first()
+            if row is None:
+                raise JobNotFound(job_id)
+            if row.state in (JobState.FAILED, JobState.CANCELLED):
+                raise UnknownInput("depends_on", job_id, f"is a job that {_ended(row.state)}")
+            waits[job_id] = None
+        for name, identifier in inputs(one.spec).items():
+            maker = self._maker(connection, name, identifier)
+            if maker is not None:
+                waits[maker] = None
+        return list(waits)
+
+    def _maker(self, connection: Connection, name: str, identifier: str) -> str | None:
+        """Id of the unfinished job that makes an input; None if the input exists."""
+        if name == "upload":
+            known = select(uploads.c.id).where(uploads.c.id == identifier, self.mine(uploads))
+            if connection.execute(known).first():
+                return None
+            raise UnknownInput(name, identifier, "is not a finished upload; upload the logs first")
+        wanted = _INPUT_KINDS[name.partition(".")[0]]
+        known = select(artifacts.c.kind)
+        known = known.where(artifacts.c.id == identifier, self.mine(artifacts))
+        made = connection.execute(known).first()
+        maker = (
+            None if made else connection.execute(self._held(jobs.c.output_id, identifier)).first()
+        )
+        if made is None and maker is None:
+            raise UnknownInput(
+                name, identifier, f"does not exist; name a {_nouns(wanted)} of this service"
+            )
+        kind = Kind(made.kind if made else maker.kind)  # type: ignore[union-attr]
+        if kind not in wanted:
+            raise UnknownInput(name, identifier, f"is a {_noun(kind)}, not a {_nouns(wanted)}")
+        if maker is None or maker.state == JobState.SUCCEEDED:
+            return None
+        if maker.state in (JobState.FAILED, JobState.CANCELLED):
+            reason = (
+                f"was never made: its job {maker.id} {_ended(maker.state)}; retry that job first"
+            )
+            raise UnknownInput(name, identifier, reason)
+        return str(maker.id)
+
+    def _held(self, column: Column[Any], value: str) -> Select[Any]:
+        """A job's row, kept from ending until this submission is committed.
+
+        Without the lock a dependency could fail between our look and our commit, and the new job
+        would wait for it for ever. (SQLite has one writer at a time and needs none.)
+        """
+        query = select(jobs.c.id, jobs.c.kind, jobs.c.state)
+        return query.where(column == value, self.mine(jobs)).with_for_update(read=True)
+
 
 def _earlier(
     connection: Connection, submitter: str, idem_key: str, body_hash: str | None
@@ -142,57 +198,6 @@ def _earlier(
         return as_jobs(connection, [first])
     together = select(jobs).where(jobs.c.pipeline == first.pipeline).order_by(jobs.c.seq)
     return as_jobs(connection, connection.execute(together))
-
-
-def _dependencies(connection: Connection, one: Submission) -> list[str]:
-    """Jobs to wait for: those named, and the unfinished makers of the spec's inputs."""
-    waits: dict[str, None] = {}
-    for job_id in one.depends_on:
-        row = connection.execute(_held(jobs.c.id, job_id)).first()
-        if row is None:
-            raise JobNotFound(job_id)
-        if row.state in (JobState.FAILED, JobState.CANCELLED):
-            raise UnknownInput("depends_on", job_id, f"is a job that {_ended(row.state)}")
-        waits[job_id] = None
-    for name, identifier in inputs(one.spec).items():
-        maker = _maker(connection, name, identifier)
-        if maker is not None:
-            waits[maker] = None
-    return list(waits)
-
-
-def _maker(connection: Connection, name: str, identifier: str) -> str | None:
-    """Id of the unfinished job that makes an input; None if the input exists."""
-    if name == "upload":
-        if connection.execute(select(uploads.c.id).where(uploads.c.id == identifier)).first():
-            return None
-        raise UnknownInput(name, identifier, "is not a finished upload; upload the logs first")
-    wanted = _INPUT_KINDS[name.partition(".")[0]]
-    made = connection.execute(select(artifacts.c.kind).where(artifacts.c.id == identifier)).first()
-    maker = None if made else connection.execute(_held(jobs.c.output_id, identifier)).first()
-    if made is None and maker is None:
-        raise UnknownInput(
-            name, identifier, f"does not exist; name a {_nouns(wanted)} of this service"
-        )
-    kind = Kind(made.kind if made else maker.kind)  # type: ignore[union-attr]
-    if kind not in wanted:
-        raise UnknownInput(name, identifier, f"is a {_noun(kind)}, not a {_nouns(wanted)}")
-    if maker is None or maker.state == JobState.SUCCEEDED:
-        return None
-    if maker.state in (JobState.FAILED, JobState.CANCELLED):
-        reason = f"was never made: its job {maker.id} {_ended(maker.state)}; retry that job first"
-        raise UnknownInput(name, identifier, reason)
-    return str(maker.id)
-
-
-def _held(column: Column[Any], value: str) -> Select[Any]:
-    """A job's row, kept from ending until this submission is committed.
-
-    Without the lock a dependency could fail between our look and our commit, and the new job
-    would wait for it for ever. (SQLite has one writer at a time and needs none.)
-    """
-    query = select(jobs.c.id, jobs.c.kind, jobs.c.state)
-    return query.where(column == value).with_for_update(read=True)
 
 
 def _ended(state: str) -> str:

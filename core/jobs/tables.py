@@ -20,11 +20,18 @@ metadata = MetaData()
 # SQLite counts up by itself only for a key declared exactly INTEGER.
 _counter = BigInteger().with_variant(Integer, "sqlite")
 
+
+def _project() -> Column[str]:
+    """Every row belongs to a project, and is seen by callers of that project only."""
+    return Column("project", String(60), nullable=False, server_default="default")
+
+
 jobs = Table(
     "jobs",
     metadata,
     Column("seq", _counter, primary_key=True, autoincrement=True),
     Column("id", String(40), nullable=False, unique=True),
+    _project(),
     Column("kind", String(20), nullable=False),
     Column("name", String(120), nullable=False),
     Column("spec", JSON, nullable=False),
@@ -50,6 +57,7 @@ jobs = Table(
     Column("finished_at", Float),
     UniqueConstraint("submitter", "idem_key", name="uq_jobs_idempotency"),
     Index("ix_jobs_state_seq", "state", "seq"),
+    Index("ix_jobs_project_seq", "project", "seq"),
     Index("ix_jobs_pipeline", "pipeline"),
     Index("ix_jobs_ended_by", "ended_by"),
 )
@@ -67,6 +75,7 @@ artifacts = Table(
     metadata,
     Column("seq", _counter, primary_key=True, autoincrement=True),
     Column("id", String(40), nullable=False, unique=True),
+    _project(),
     Column("type", String(12), nullable=False),
     Column("kind", String(20), nullable=False),
     Column("name", String(120), nullable=False),
@@ -75,22 +84,54 @@ artifacts = Table(
     Column("lineage", JSON, nullable=False),
     Column("created_at", Float, nullable=False),
     Index("ix_artifacts_type_seq", "type", "seq"),
+    Index("ix_artifacts_project_seq", "project", "type", "seq"),
 )
 
 uploads = Table(
     "uploads",
     metadata,
     Column("id", String(40), primary_key=True),
+    _project(),
     Column("filename", String(255), nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("created_at", Float, nullable=False),
 )
 
+# An upload on its way: its whole size counts against the quota from the start.
+announced_uploads = Table(
+    "announced_uploads",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    _project(),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index("ix_announced_uploads_project", "project"),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("name", String(60), primary_key=True),
+    Column("upload_quota", BigInteger),
+    Column("created_at", Float, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(200), primary_key=True),
+    Column("queues", JSON, nullable=False),
+    Column("gpus", JSON, nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+)
+
 tokens = Table(
     "tokens",
     metadata,
     Column("id", String(40), primary_key=True),
+    _project(),
     Column("name", String(120), nullable=False),
     Column("sha256", String(64), nullable=False, unique=True),
     Column("scopes", JSON, nullable=False),

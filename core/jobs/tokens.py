@@ -5,15 +5,14 @@ import secrets
 from collections.abc import Sequence
 from hashlib import sha256
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from core.jobs.errors import TokenNotFound
 from core.jobs.ids import new_id
-from core.jobs.records import Token
+from core.jobs.projects import project_row
+from core.jobs.records import SCOPES, Token
 from core.jobs.rows import Rows
 from core.jobs.tables import tokens
-
-SCOPES = ("read", "write", "admin")
 
 
 class Tokens(Rows):
@@ -22,20 +21,36 @@ class Tokens(Rows):
     def create_token(
         self, name: str, *, scopes: Sequence[str] = SCOPES, expires_at: float | None = None
     ) -> str:
-        """A new secret of 256 random bits. It cannot be read again. `expires_at`: Unix seconds."""
-        if unknown := set(scopes) - set(SCOPES):
-            raise ValueError(f"unknown scopes {sorted(unknown)}; there are {', '.join(SCOPES)}")
+        """The secret of a new token of this store's project; `issue_token` tells the rest."""
+        return self.issue_token(name, scopes=scopes, expires_at=expires_at)[1]
+
+    def issue_token(
+        self, name: str, *, scopes: Sequence[str] = SCOPES, expires_at: float | None = None
+    ) -> tuple[Token, str]:
+        """A new token and its secret of 256 random bits, which cannot be read again.
+
+        `expires_at`: Unix seconds. Raises `ValueError` for an unknown scope, `ProjectNotFound`.
+        """
+        if not scopes or (unknown := set(scopes) - set(SCOPES)):
+            named = f"unknown scopes {sorted(unknown)}" if scopes else "a token needs a scope"
+            raise ValueError(f"{named}; there are {', '.join(SCOPES)}")
         plaintext = f"fog_{secrets.token_urlsafe(32)}"
-        statement = insert(tokens).values(
-            id=new_id("tok"),
-            name=name,
-            sha256=_digest(plaintext),
-            scopes=list(scopes),
-            created_at=self.clock(),
-            expires_at=expires_at,
-        )
-        self.database.write(lambda c: c.execute(statement))
-        return plaintext
+        values = {
+            "id": new_id("tok"),
+            "project": self.own,
+            "name": name,
+            "sha256": _digest(plaintext),
+            "scopes": [s for s in SCOPES if s in scopes],
+            "created_at": self.clock(),
+            "expires_at": expires_at,
+        }
+
+        def work(connection: Connection) -> None:
+            project_row(connection, self.own)
+            connection.execute(insert(tokens).values(**values))
+
+        self.database.write(work)
+        return Token.model_validate(values), plaintext
 
     def check_token(self, plaintext: str) -> Token | None:
         """The valid token with this secret; None if unknown, expired or revoked."""
@@ -44,26 +59,30 @@ class Tokens(Rows):
         row = self.database.read(lambda c: c.execute(query).first())
         if row is None or not hmac.compare_digest(row.sha256, digest):
             return None
-        if row.revoked_at is not None:
-            return None
-        if row.expires_at is not None and row.expires_at <= self.clock():
-            return None
-        return Token.model_validate(row)
+        token = Token.model_validate(row)
+        return token if token.valid_at(self.clock()) else None
+
+    def valid_token(self, token_id: str) -> Token | None:
+        """The token with this id, for addresses signed in its name; None unless it is valid."""
+        query = select(tokens).where(tokens.c.id == token_id)
+        row = self.database.read(lambda c: c.execute(query).first())
+        token = None if row is None else Token.model_validate(row)
+        return token if token is not None and token.valid_at(self.clock()) else None
 
     def list_tokens(self) -> list[Token]:
-        """All tokens, revoked ones too, oldest first."""
-        query = select(tokens).order_by(tokens.c.created_at, tokens.c.id)
+        """All tokens that may be seen, revoked ones too, oldest first."""
+        query = select(tokens).where(self.mine(tokens)).order_by(tokens.c.created_at, tokens.c.id)
         return [
             Token.model_validate(r) for r in self.database.read(lambda c: c.execute(query).all())
         ]
 
     def revoke_token(self, token_id: str) -> Token:
         """Effective with the next request. Raises `TokenNotFound`."""
-        live = (tokens.c.id == token_id) & tokens.c.revoked_at.is_(None)
+        this = (tokens.c.id == token_id) & self.mine(tokens)
+        live = this & tokens.c.revoked_at.is_(None)
         statement = update(tokens).where(live).values(revoked_at=self.clock())
         self.database.write(lambda c: c.execute(statement))
-        query = select(tokens).where(tokens.c.id == token_id)
-        row = self.database.read(lambda c: c.execute(query).first())
+        row = self.database.read(lambda c: c.execute(select(tokens).where(this)).first())
         if row is None:
             raise TokenNotFound(token_id)
         return Token.model_validate(row)

@@ -3,7 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from core.jobs.errors import IllegalTransition, JobNotFound, Lost
 from core.jobs.propagation import end_dependents, reopen_dependents
@@ -72,6 +83,7 @@ class Transitions(Rows):
             connection.execute(
                 insert(artifacts).values(
                     id=row.output_id,
+                    project=row.project,
                     type=ARTIFACT_TYPES[Kind(row.kind)].value,
                     kind=row.kind,
                     name=row.name,
@@ -138,7 +150,7 @@ class Transitions(Rows):
         """
 
         def work(connection: Connection) -> Job:
-            row = _locked(connection, job_id)
+            row = _locked(connection, job_id, self.mine(jobs))
             if row.state == JobState.QUEUED:
                 return self._end(connection, row, JobState.CANCELLED, None)
             if row.state == JobState.RUNNING:
@@ -158,7 +170,7 @@ class Transitions(Rows):
         """
 
         def work(connection: Connection) -> Job:
-            row = _locked(connection, job_id)
+            row = _locked(connection, job_id, self.mine(jobs))
             if row.state not in (JobState.FAILED, JobState.CANCELLED):
                 raise IllegalTransition(
                     f"{job_id} is {row.state}; only a failed or cancelled job can be retried"
@@ -229,8 +241,9 @@ def _held(connection: Connection, job_id: str, epoch: int) -> Row[Any]:
     return row
 
 
-def _locked(connection: Connection, job_id: str) -> Row[Any]:
-    row = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).first()
+def _locked(connection: Connection, job_id: str, mine: ColumnElement[bool]) -> Row[Any]:
+    query = select(jobs).where(jobs.c.id == job_id, mine).with_for_update()
+    row = connection.execute(query).first()
     if row is None:
         raise JobNotFound(job_id)
     return row
