@@ -52,13 +52,13 @@ class Launcher:
         self._settings = settings
         self._stopping = stopping
         self._artifacts = Artifacts(settings.home)
-        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self.owner = f"{socket.gethostname()}:{os.getpid()}"
 
     def run(self, job_id: str) -> Job | None:
         """The job after one attempt; None if it was not ours to start, or is not any more."""
         if self._stopping.is_set():
             return None
-        job = self._store.claim(job_id, self._owner)
+        job = self._store.claim(job_id, self.owner)
         if job is None:
             return None
         log.info("%s (%s): attempt %d, claim %d", job.id, job.kind, job.attempt, job.epoch)

@@ -1,12 +1,15 @@
 """What a worker process does besides listening to the broker."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
+from core.jobs.errors import StoreError
 from core.jobs.hints import Hints
 from core.jobs.reaper import Reaper
 from core.jobs.records import ReadyJob
 from core.jobs.store import Store
+from worker.gpus import read_gpus
 from worker.launcher import Launcher
 from worker.reconcile import Loop
 from worker.settings import WorkerSettings
@@ -30,10 +33,11 @@ class WorkerService:
         self._poll = Loop("poll", settings.poll_seconds, self._work_off, self.stopping)
         self._hint = Loop("hint", settings.hint_seconds, self._tell, self.stopping)
         self._reap = Loop("reap", settings.lease_seconds / 6, reaper.scan, self.stopping)
+        self._present = Loop("present", settings.present_seconds, self._say, self.stopping)
         self._stop_seconds = settings.stop_seconds
 
     def start(self) -> None:
-        for loop in (self._poll, self._hint, self._reap):
+        for loop in (self._poll, self._hint, self._reap, self._present):
             loop.start()
 
     def run(self, job_id: str) -> bool:
@@ -52,10 +56,16 @@ class WorkerService:
     def stop(self) -> None:
         """Stop the present job politely, then the loops."""
         self.stopping.set()
-        for loop in (self._poll, self._hint, self._reap):
+        for loop in (self._poll, self._hint, self._reap, self._present):
             loop.kick()
         self._poll.join(self._stop_seconds + 10)
+        self._present.join(10)
+        with contextlib.suppress(StoreError):
+            self.store.worker_left(self._launcher.owner)
         self.store.close()
+
+    def _say(self) -> None:
+        self.store.worker_seen(self._launcher.owner, self._queues, read_gpus())
 
     def _tell(self) -> None:
         """Hints for ready jobs. A worker without its broker is well, one without database not."""

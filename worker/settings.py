@@ -25,6 +25,9 @@ class WorkerSettings(BaseSettings):
     )
     poll_seconds: float = Field(5.0, gt=0, description="How often an idle worker asks the database")
     hint_seconds: float = Field(1.0, gt=0, description="How often hints for ready jobs are sent")
+    present_seconds: float = Field(
+        10.0, gt=0, description="How often a worker says that it is there, and what its GPUs do"
+    )
     back_off_seconds: tuple[float, ...] = Field(
         BACK_OFF_SECONDS, description="Pauses before the second, third … attempt, as JSON list"
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from api.uploads import Announced
 from core.artifacts import Artifacts, StagePaths
 from core.data.episode import Episode
 from core.data.video import write_mp4
@@ -37,6 +38,10 @@ def finish(store: Store, spec: Spec, name: str, result: dict[str, object]) -> Jo
 def upload(store: Store) -> str:
     """A row of a finished upload."""
     return store.register_upload(new_upload_id(), "logs.zip", 3, "0" * 64).id
+
+
+def announced(size: int) -> Announced:
+    return Announced("ours-and-secret.zip", size, None)
 
 
 def dataset(store: Store, artifacts: Artifacts, episodes: int = 3, length: int = 6) -> str:

@@ -133,13 +133,13 @@ def test_signature_opens_nothing_but_its_video(client: ServiceClient, rollout: s
 
 
 def test_signed_address_stays_the_same_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    signer = Signer(b"secret", 3600)
+    signer = Signer(b"secret", 3600, "tok_1")
     monkeypatch.setattr("api.signing.time.time", lambda: 6000.0)
     first = signer.sign("/video", item=1)
     monkeypatch.setattr("api.signing.time.time", lambda: 6000.0 + 599)
     assert signer.sign("/video", item=1) in {first, signer.sign("/video", item=1)}
     assert "exp=10200" in signer.sign("/video")
-    assert Signer(b"other", 3600).sign("/video") != signer.sign("/video")
+    assert Signer(b"other", 3600, "tok_1").sign("/video") != signer.sign("/video")
 
 
 def test_secret_is_made_once_and_private(tmp_path: Path) -> None:

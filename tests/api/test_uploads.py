@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,10 +18,12 @@ from hypothesis import strategies as st
 
 from api.uploads import Announced, Uploads
 from core.artifacts import Artifacts
+from core.jobs.store import Store
 from foglab import tus
 from foglab.client import ServiceClient, ServiceError
 from foglab.transport import Transport
 from tests.api.conftest import Service
+from tests.jobs.makers import Clock
 
 DATA = bytes(range(251)) * 4000
 UPLOADS = "/api/v1/uploads"
@@ -273,14 +276,20 @@ def test_capabilities_are_told(http: httpx.Client) -> None:
     assert headers["tus-max-size"] == str(50 << 20)
 
 
-def test_abandoned_uploads_are_removed_and_others_stay(tmp_path: Path) -> None:
-    uploads = Uploads(Artifacts(tmp_path))
+def test_abandoned_uploads_are_removed_and_others_stay(
+    tmp_path: Path, sqlite_url: str, open_store: Callable[..., Store]
+) -> None:
+    clock = Clock(0.0)
+    store = open_store(sqlite_url, clock=clock)
+    uploads = Uploads(Artifacts(tmp_path), store)
     old, young = (uploads.create(Announced("a", 2, None)) for _ in range(2))
     done = uploads.create(Announced("a", 0, None))
     uploads.settle(done)
     for upload in (old, done):
         os.utime(tmp_path / "uploads" / upload / "data", (0, 0))
     assert uploads.remove_abandoned(3600) == 1
+    assert store.has_upload(young)
+    assert not store.has_upload(old)  # and what it took of the quota is free again
     assert {p.name for p in (tmp_path / "uploads").iterdir()} == {young, done}
 
 

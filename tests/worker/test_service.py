@@ -129,8 +129,10 @@ def test_worker_gives_its_job_back_on_a_polite_stop(lab: Lab, programs: Programs
     worker = programs.worker()
     job = lab.submit(COUNTS, steps=100_000)
     lab.pid(job)
+    wait_until(lambda: [w.job_id for w in lab.store.list_workers()] == [job.id])
     worker.terminate()
     assert worker.wait(20) == 0
+    assert lab.store.list_workers() == []
     left = lab.store.get(job.id)
     assert (left.state, left.attempt) == (JobState.QUEUED, 0)
     assert lab.saved(job) == lab.metrics(job)[-1]
