@@ -24,7 +24,7 @@ from core.data.dataset import Dataset
 from core.data.episode import Episode
 from core.data.windows import Windows
 from core.data.writer import DatasetWriter
-from core.devices import generator_for
+from core.devices import generator_for, upload
 from core.global_model.model import GlobalConfig, GlobalModel
 from core.jobs.spec import PolicySpec
 from core.local_model.losses import LossWeights, local_loss
@@ -97,10 +97,11 @@ class Problem:
 
     def refresh(self) -> None:
         """What decoupling pays besides: one step of the local model, as the policy loop makes it."""
-        segments = Windows(self.dataset, "train", self.spec.horizon + 1).batch(0, 64)
         device = next(self.local.parameters()).device
+        batch = Windows(self.dataset, "train", self.spec.horizon + 1).batch(0, 64)
+        segments = {name: upload(values, device) for name, values in batch.items()}
         self.local.requires_grad_(True)
-        losses = local_loss(self.local, to_segments(segments, device), LossWeights(), self.seeded())
+        losses = local_loss(self.local, to_segments(segments), LossWeights(), self.seeded())
         descend(sum_of(losses), Adam(self.local.parameters(), lr=0.0), 100.0)
         self.local.requires_grad_(False)
 

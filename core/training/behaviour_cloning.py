@@ -19,6 +19,7 @@ from core.policy.actor_critic import Actor
 from core.recorder import Recorder
 from core.training.checkpoint import Stateful
 from core.training.descent import descend
+from core.training.feed import Feed, Waits
 from core.training.loop import resumable_steps, warm_up_then_cosine
 
 
@@ -40,14 +41,15 @@ def train_behaviour_cloning(
     windows = Windows(
         best_episodes(dataset, spec.clone_share), "train", spec.horizon + 1, spec.seed
     )
+    waits = Waits()
+    feed = Feed(lambda number: windows.batch(number, spec.environments), device, waits)
     adam = Adam(actor.parameters(), lr=spec.actor_learning_rate)
     schedule = LambdaLR(adam, warm_up_then_cosine(spec.steps * spec.actor_updates))
     parts: dict[str, Stateful] = {"actor": actor, "adam": adam, "schedule": schedule}
     for step in resumable_steps(spec.steps, parts, folder, spec.save_every, recorder):
         for i in range(spec.actor_updates):
-            batch = windows.batch(step * spec.actor_updates + i, spec.environments)
-            frames = to_float(torch.from_numpy(batch["frames"][:, :-1]).to(device))
-            actions = torch.from_numpy(batch["actions"][:, :-1]).to(device)
+            batch = feed.batch(step * spec.actor_updates + i)
+            frames, actions = to_float(batch["frames"][:, :-1]), batch["actions"][:, :-1]
             loss = cloning_loss(actor, filtered(local, frames, actions), actions)
             norm = descend(loss, adam, max_grad_norm=1.0)
             schedule.step()
@@ -58,6 +60,7 @@ def train_behaviour_cloning(
                     "policy/cloning_loss": loss.item(),
                     "policy/actor_grad_norm": norm,
                     "policy/imagined_frames": 0,
+                    **waits.metric(),
                 },
             )
             recorder.progress(step + 1, spec.steps, "policy by cloning")

@@ -10,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from core.data.dataset import Dataset
 from core.data.windows import Windows
-from core.devices import bf16, generator_for, normal, uniform, upload
+from core.devices import bf16, generator_for, normal, uniform
 from core.global_model.denoiser import Denoiser
 from core.global_model.model import GlobalModel, quantise, to_float
 from core.global_model.preconditioning import c_in, c_noise, c_out, c_skip
@@ -19,6 +19,7 @@ from core.jobs.spec import GlobalModelSpec
 from core.recorder import Recorder
 from core.training.checkpoint import GeneratorState, Stateful
 from core.training.descent import descend
+from core.training.feed import Feed, Waits
 from core.training.loop import resumable_steps, warm_up_then_cosine
 
 
@@ -40,17 +41,19 @@ def train_denoiser(
         "schedule": schedule,
         "generator": GeneratorState(generator),
     }
+    waits = Waits()
+    feed = Feed(lambda step: windows.batch(step, spec.batch_size), device, waits)
     for step in resumable_steps(spec.steps, parts, folder, spec.save_every, recorder):
-        batch = windows.batch(step, spec.batch_size)
-        frames = to_float(upload(batch["frames"], device))
-        actions = upload(batch["actions"], device)[:, :-1]
+        batch = feed.batch(step)
+        frames, actions = to_float(batch["frames"]), batch["actions"][:, :-1]
         with bf16(device, model.config.bf16):
             loss = denoising_loss(denoiser, frames, actions, spec, generator)
         norm = descend(loss, optimizer, max_grad_norm=1.0)
         schedule.step()
         average.update_parameters(denoiser)
         if (step + 1) % spec.log_every == 0:
-            recorder.scalars(step + 1, {"global/loss": loss.item(), "global/grad_norm": norm})
+            values = {"global/loss": loss.item(), "global/grad_norm": norm}
+            recorder.scalars(step + 1, values | waits.metric())
             recorder.progress(step + 1, spec.steps, "denoiser")
     denoiser.load_state_dict(average.module.state_dict())
 

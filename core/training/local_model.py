@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from core.data.dataset import Dataset
 from core.data.windows import Windows
-from core.devices import generator_for, upload
+from core.devices import generator_for
 from core.global_model.model import GlobalModel, to_float
 from core.jobs.spec import LocalModelSpec
 from core.local_model.losses import LossWeights, Segments, local_loss
@@ -18,6 +18,7 @@ from core.policy.distillation import Distillation, distillation_loss, imagine_pa
 from core.recorder import Recorder
 from core.training.checkpoint import GeneratorState, Stateful
 from core.training.descent import descend
+from core.training.feed import Batch, Feed, Waits
 from core.training.loop import resumable_steps, warm_up_then_cosine
 
 BURN_IN = 6
@@ -42,6 +43,14 @@ def train_local_model(
     weights = LossWeights()
     how = Distillation()
     contexts = Windows(dataset, "train", BURN_IN + how.steps - 1, spec.seed + 1)
+    waits = Waits()
+    feed = Feed(lambda step: windows.batch(step, spec.batch_size), device, waits)
+    pairs_feed = Feed(
+        lambda step: contexts.batch(step, spec.distillation_pairs),
+        device,
+        waits,
+        stride=spec.distillation_every,
+    )
     parts: dict[str, Stateful] = {
         "model": model,
         "optimizer": optimizer,
@@ -49,17 +58,17 @@ def train_local_model(
         "generator": GeneratorState(generator),
     }
     for step in resumable_steps(spec.steps, parts, folder, spec.save_every, recorder):
-        segments = to_segments(windows.batch(step, spec.batch_size), device)
+        segments = to_segments(feed.batch(step))
         losses = local_loss(model, segments, weights, generator)
         if teacher is not None and spec.distillation_every and step % spec.distillation_every == 0:
-            some = to_segments(contexts.batch(step, spec.distillation_pairs), device)
+            some = to_segments(pairs_feed.batch(step))
             pairs = imagine_pairs(teacher, some, how, generator)
             losses |= distillation_loss(model, pairs, how)
         norm = descend(sum_of(losses), optimizer, max_grad_norm=100.0)
         schedule.step()
         if (step + 1) % spec.log_every == 0:
             values = {f"local/{name}": loss.item() for name, loss in losses.items()}
-            recorder.scalars(step + 1, values | {"local/grad_norm": norm})
+            recorder.scalars(step + 1, values | {"local/grad_norm": norm} | waits.metric())
             recorder.progress(step + 1, spec.steps, "local model")
 
 
@@ -68,15 +77,14 @@ def sum_of(losses: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.stack(list(losses.values())).sum()
 
 
-def to_segments(batch: dict[str, np.ndarray], device: torch.device) -> Segments:
-    """Windows of a dataset as segments on a device; missing rewards count as zero."""
-    tensors = {name: upload(values, device) for name, values in batch.items()}
-    actions = tensors["actions"]
+def to_segments(batch: Batch) -> Segments:
+    """Windows of a dataset as segments; missing rewards count as zero."""
+    actions = batch["actions"]
     return Segments(
-        to_float(tensors["frames"]),
+        to_float(batch["frames"]),
         actions,
-        tensors.get("reward", torch.zeros_like(actions[..., 0])),
-        tensors.get("state"),
+        batch.get("reward", torch.zeros_like(actions[..., 0])),
+        batch.get("state"),
     )
 
 

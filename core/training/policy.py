@@ -24,6 +24,7 @@ from core.recorder import Recorder
 from core.training.alarm import Alarm
 from core.training.checkpoint import GeneratorState, Stateful
 from core.training.descent import descend
+from core.training.feed import Feed, Waits
 from core.training.local_model import sum_of, to_segments
 from core.training.loop import resumable_steps, warm_up_then_cosine
 from core.training.replay import Replay
@@ -57,8 +58,12 @@ def train_policy(
     temperature_adam = Adam(temperature.parameters(), lr=5e-3)
     schedule = LambdaLR(actor_adam, warm_up_then_cosine(spec.steps * spec.actor_updates))
     context = global_model.config.context
-    starts = Starts(Windows(dataset, "train", max(spec.burn_in, context), spec.seed + 1))
-    real = Windows(dataset, "train", spec.horizon + 1, spec.seed + 2)
+    waits = Waits()
+    starts = Starts(
+        Windows(dataset, "train", max(spec.burn_in, context), spec.seed + 1), waits=waits
+    )
+    windows = Windows(dataset, "train", spec.horizon + 1, spec.seed + 2)
+    real = Feed(lambda number: windows.batch(number, spec.local_batch_size), device, waits)
     replay = Replay(spec.replay_segments, device)
     how = Distillation()
     envs = first_environments(spec, starts, global_model, local)
@@ -114,8 +119,8 @@ def train_policy(
             follow(target, critics, rate=0.05)
 
         for i in range(spec.local_updates):
-            batch = real.batch(step * spec.local_updates + i, spec.local_batch_size)
-            parts_real = local_loss(local, to_segments(batch, device), LossWeights(), generator)
+            logged = to_segments(real.batch(step * spec.local_updates + i))
+            parts_real = local_loss(local, logged, LossWeights(), generator)
             segments = replay.sample(spec.local_batch_size, generator)
             parts_imagined = local_loss(local, segments, LossWeights(), generator)
             loss_local = sum_of(parts_real) + sum_of(parts_imagined)
@@ -137,6 +142,7 @@ def train_policy(
                     "policy/entropy": entropy.mean().item(),
                     "policy/temperature": temperature.alpha.item(),
                     "policy/imagined_frames": (step + 1) * spec.environments * spec.horizon,
+                    **waits.metric(),
                 },
             )
             recorder.progress(step + 1, spec.steps, "policy")

@@ -18,6 +18,7 @@ from core.jobs.spec import GlobalModelSpec
 from core.recorder import Recorder
 from core.training.checkpoint import Stateful
 from core.training.descent import descend
+from core.training.feed import Feed, Waits
 from core.training.loop import resumable_steps, warm_up_then_cosine
 from core.training.ranking import Passages, ranking_loss
 from core.training.reward_data import arrived_rows, goal_rows, success_ahead
@@ -37,7 +38,8 @@ def train_reward(
 ) -> None:
     """Fit the reward model to what its kind learns from."""
     reward = model.reward
-    loss_at = losses(spec, model, dataset)
+    waits = Waits()
+    loss_at = losses(spec, model, dataset, waits)
     optimizer = AdamW(reward.parameters(), lr=1e-3, weight_decay=1e-3)
     schedule = LambdaLR(optimizer, warm_up_then_cosine(spec.reward_steps))
     parts: dict[str, Stateful] = {"reward": reward, "optimizer": optimizer, "schedule": schedule}
@@ -47,24 +49,26 @@ def train_reward(
         descend(loss, optimizer, max_grad_norm=10.0)
         schedule.step()
         if (step + 1) % spec.log_every == 0:
-            recorder.scalars(step + 1, {"global/reward_loss": loss.item()})
+            recorder.scalars(step + 1, {"global/reward_loss": loss.item()} | waits.metric())
             recorder.progress(step + 1, spec.reward_steps, "reward model")
     normalise(model, dataset, spec.seed)
 
 
-def losses(spec: GlobalModelSpec, model: GlobalModel, dataset: Dataset) -> LossAt:
+def losses(spec: GlobalModelSpec, model: GlobalModel, dataset: Dataset, waits: Waits) -> LossAt:
     """The loss of the model's reward kind, on the dataset."""
     match model.reward:
         case LoggedReward() as reward:
-            return regression(spec, reward, dataset)
+            return regression(spec, reward, dataset, waits)
         case SuccessReward() as reward:
-            return classification(spec, reward, dataset)
+            return classification(spec, reward, dataset, waits)
         case RankingReward() as reward:
-            return ranking(spec, reward, dataset)
+            return ranking(spec, reward, dataset, waits)
     raise AssertionError(model.reward.kind)
 
 
-def regression(spec: GlobalModelSpec, reward: LoggedReward, dataset: Dataset) -> LossAt:
+def regression(
+    spec: GlobalModelSpec, reward: LoggedReward, dataset: Dataset, waits: Waits
+) -> LossAt:
     """Squared error of logged rewards and of their changes, and termination where it is logged.
 
     A change over a step is a small part of the reward and all that an action decides; asked for
@@ -74,12 +78,11 @@ def regression(spec: GlobalModelSpec, reward: LoggedReward, dataset: Dataset) ->
     sample = windows.batch(0, 1024)["reward"][:, :-1]
     reward.mean.fill_(float(sample.mean()))
     reward.std.fill_(float(max(sample.std(), 1e-6)))
+    feed = Feed(lambda step: windows.batch(step, PASSAGES), device, waits)
     change = max(float(np.diff(sample).std() / sample.std().clip(1e-6)), 0.02)
 
     def loss_at(step: int) -> Tensor:
-        batch = {
-            k: torch.from_numpy(v).to(device) for k, v in windows.batch(step, PASSAGES).items()
-        }
+        batch = feed.batch(step)
         frames, actions = to_float(batch["frames"][:, 1:]), batch["actions"][:, :-1]
         target = (batch["reward"][:, :-1] - reward.mean) / reward.std
         outputs = reward(frames.flatten(0, 1), actions.flatten(0, 1))
@@ -93,7 +96,9 @@ def regression(spec: GlobalModelSpec, reward: LoggedReward, dataset: Dataset) ->
     return loss_at
 
 
-def classification(spec: GlobalModelSpec, reward: SuccessReward, dataset: Dataset) -> LossAt:
+def classification(
+    spec: GlobalModelSpec, reward: SuccessReward, dataset: Dataset, waits: Waits
+) -> LossAt:
     """Cross-entropy of success, now and soon, and of termination where it is logged.
 
     A frame n steps before success counts as success with weight `success_discount` to the n.
@@ -103,31 +108,43 @@ def classification(spec: GlobalModelSpec, reward: SuccessReward, dataset: Datase
     rows = arrived_rows(dataset)
     groups = [some for some in (rows[soon[rows] > NEAR], rows[soon[rows] <= NEAR]) if len(some)]
 
-    def loss_at(step: int) -> Tensor:
+    def make(step: int) -> dict[str, np.ndarray]:
         rng = np.random.default_rng((spec.seed + 1, step))
         drawn = np.concatenate([rng.choice(some, BATCH // len(groups)) for some in groups])
-        ahead = torch.from_numpy(soon[drawn]).to(device)
-        ahead_logit, success, end = reward.logits(frames_at(dataset, drawn, device))
-        loss = cross_entropy(ahead_logit, ahead) + cross_entropy(success, (ahead == 1).float())
+        made = {"frames": dataset.frames[drawn], "ahead": soon[drawn]}
         if dataset.terminated is not None:
-            ended = torch.from_numpy(dataset.terminated[drawn - 1]).to(device)
-            loss = loss + cross_entropy(end, ended.float())
+            made["ended"] = dataset.terminated[drawn - 1]
+        return made
+
+    feed = Feed(make, device, waits)
+
+    def loss_at(step: int) -> Tensor:
+        batch = feed.batch(step)
+        ahead = batch["ahead"]
+        ahead_logit, success, end = reward.logits(to_float(batch["frames"]))
+        loss = cross_entropy(ahead_logit, ahead) + cross_entropy(success, (ahead == 1).float())
+        if "ended" in batch:
+            loss = loss + cross_entropy(end, batch["ended"].float())
         return loss
 
     return loss_at
 
 
-def ranking(spec: GlobalModelSpec, reward: RankingReward, dataset: Dataset) -> LossAt:
+def ranking(spec: GlobalModelSpec, reward: RankingReward, dataset: Dataset, waits: Waits) -> LossAt:
     """Bradley-Terry on frames in the order they came; no labels."""
     passages = Passages.of(dataset, spec.goal_horizon, FRAMES, spec.seed + 1)
     device = reward.mean.device
     goals = np.asarray(dataset.frames)[goal_rows(dataset, spec.goals)]
     reward.set_goals(torch.from_numpy(goals).to(device))
 
+    feed = Feed(
+        lambda step: {"frames": dataset.frames[passages.batch(step, PASSAGES)]}, device, waits
+    )
+
     def loss_at(step: int) -> Tensor:
-        rows = passages.batch(step, PASSAGES)
-        embedded = reward.encoder(frames_at(dataset, rows.ravel(), device))
-        return ranking_loss(embedded.unflatten(0, rows.shape))
+        frames = to_float(feed.batch(step)["frames"])
+        embedded = reward.encoder(frames.flatten(0, 1))
+        return ranking_loss(embedded.unflatten(0, frames.shape[:2]))
 
     return loss_at
 

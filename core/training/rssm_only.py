@@ -23,6 +23,7 @@ from core.policy.rollout import Trajectory
 from core.recorder import Recorder
 from core.training.checkpoint import GeneratorState, Stateful
 from core.training.descent import descend
+from core.training.feed import Feed, Waits
 from core.training.local_model import sum_of, to_segments
 from core.training.loop import resumable_steps, warm_up_then_cosine
 from core.training.starts import Starts
@@ -99,8 +100,10 @@ def train_rssm_only(
     local_adam = AdamW(local.parameters(), lr=spec.local_learning_rate, weight_decay=1e-3)
     temperature_adam = Adam(temperature.parameters(), lr=5e-3)
     schedule = LambdaLR(actor_adam, warm_up_then_cosine(spec.steps * spec.actor_updates))
-    starts = Starts(Windows(dataset, "train", spec.burn_in, spec.seed + 1))
-    real = Windows(dataset, "train", spec.horizon + 1, spec.seed + 2)
+    waits = Waits()
+    starts = Starts(Windows(dataset, "train", spec.burn_in, spec.seed + 1), waits=waits)
+    windows = Windows(dataset, "train", spec.horizon + 1, spec.seed + 2)
+    real = Feed(lambda number: windows.batch(number, spec.local_batch_size), device, waits)
     dreams = Dreams.begin(spec, starts, local)
     parts: dict[str, Stateful] = {
         "actor": actor,
@@ -150,8 +153,8 @@ def train_rssm_only(
             follow(target, critics, rate=0.05)
 
         for i in range(spec.local_updates):
-            batch = real.batch(step * spec.local_updates + i, spec.local_batch_size)
-            losses = local_loss(local, to_segments(batch, device), LossWeights(), generator)
+            segments = to_segments(real.batch(step * spec.local_updates + i))
+            losses = local_loss(local, segments, LossWeights(), generator)
             descend(sum_of(losses), local_adam, max_grad_norm=100.0)
 
         if (step + 1) % spec.log_every == 0:
@@ -165,6 +168,7 @@ def train_rssm_only(
                     "policy/entropy": entropy.mean().item(),
                     "policy/temperature": temperature.alpha.item(),
                     "policy/imagined_frames": (step + 1) * spec.environments * spec.horizon,
+                    **waits.metric(),
                 },
             )
             recorder.progress(step + 1, spec.steps, "policy without diffusion")

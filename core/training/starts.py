@@ -1,6 +1,6 @@
 """Where imagination starts: real frames, by number."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from core.global_model.model import GlobalModel, to_float
 from core.jobs.spec import PolicySpec
 from core.local_model.model import LocalModel
 from core.policy.rollout import ImaginedEnvs
+from core.training.feed import Waits
 
 
 @dataclass
@@ -19,6 +20,7 @@ class Starts:
 
     windows: Windows
     served: int = 0
+    waits: Waits = field(default_factory=Waits)
 
     def state_dict(self) -> dict[str, int]:
         return {"served": self.served}
@@ -28,9 +30,11 @@ class Starts:
 
     def next(self, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """Frames (count, burn_in, 3, H, W) and the actions taken at them, on a device."""
-        batch = self.windows.batch(self.served, count)
+        with self.waits.waiting():
+            batch = self.windows.batch(self.served, count)
+            frames, actions = (upload(batch[name], device) for name in ("frames", "actions"))
         self.served += 1
-        return to_float(upload(batch["frames"], device)), upload(batch["actions"], device)
+        return to_float(frames), actions
 
 
 def first_environments(

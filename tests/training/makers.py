@@ -113,6 +113,14 @@ class Listener(NullRecorder):
         self.values: list[tuple[int, dict[str, float]]] = []
         self.stop_after = stop_after
 
+    @property
+    def learned(self) -> list[tuple[int, dict[str, float]]]:
+        """The metrics without those that tell how quick the machine is."""
+        return [
+            (step, {k: v for k, v in values.items() if not k.startswith("data/")})
+            for step, values in self.values
+        ]
+
     def scalars(self, step: int, values: object) -> None:
         assert isinstance(values, dict)
         self.values.append((step, dict(values)))

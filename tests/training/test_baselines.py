@@ -57,7 +57,7 @@ def test_stopped_and_resumed_run_equals_uninterrupted_run(
     stopped.stop_after = None
     found = train(LOOPS[name], spec, dataset, stopped, tmp_path / "parts")
     assert all(torch.equal(found[k], v) for k, v in expected.items())
-    assert stopped.values == whole.values
+    assert stopped.learned == whole.learned
 
 
 def test_cloning_leaves_the_local_model_alone(dataset: Dataset, tmp_path: Path) -> None:

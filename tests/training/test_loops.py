@@ -125,7 +125,8 @@ def test_stopped_and_resumed_run_equals_uninterrupted_run(
     stopped.stop_after = None
     found = weights(train(dataset, stopped, tmp_path / "parts"))
     assert all(torch.equal(found[k], v) for k, v in expected.items())
-    assert stopped.values == whole.values
+    assert stopped.learned == whole.learned
+    assert all(0 <= values["data/wait_share"] <= 1 for _, values in whole.values)
 
 
 @pytest.mark.parametrize("name", LOOPS)
