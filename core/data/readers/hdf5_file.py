@@ -1,7 +1,7 @@
 """HDF5 files from strangers: only what lies inside the file is followed, and every step is checked."""
 
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, TypeAlias
 
 import h5py
 import numpy as np
@@ -16,6 +16,8 @@ _MOST_CHILDREN = 1_000_000
 _MOST_LOOKED_AT = 5000
 _DEEPEST = 8
 _ATTRIBUTE_BYTES = 1 << 20
+_MOST_KEPT = 64
+_Node: TypeAlias = h5py.Group | h5py.Dataset
 
 
 class Hdf5:
@@ -26,6 +28,8 @@ class Hdf5:
         self._stream = file
         self.outside: list[str] = []
         """Links that were not followed."""
+        self._kept: dict[str, _Node | None] = {}
+        """What lies at paths that were walked lately: to open it anew costs more than its rows."""
         try:
             self._file = h5py.File(file, "r")
         except HDF5_ERRORS as error:
@@ -39,6 +43,7 @@ class Hdf5:
             ) from error
 
     def close(self) -> None:
+        self._kept.clear()
         self._file.close()
         self._stream.close()
 
@@ -80,15 +85,31 @@ class Hdf5:
             return value.decode("utf-8", "replace")
         return value if isinstance(value, str) else _number(value)
 
-    def _find(self, path: str) -> h5py.Group | h5py.Dataset | None:
+    def _find(self, path: str) -> _Node | None:
         """What lies at a path, reached over hard links only."""
-        at: h5py.Group | h5py.Dataset = self._file
+        at: _Node = self._file
+        walked = ""
         with naming(self._place(path)):
             for name in filter(None, path.split("/")):
-                if not isinstance(at, h5py.Group) or not self._is_inside(at, name):
+                walked = f"{walked}/{name}"
+                if walked not in self._kept:
+                    self._keep(walked, self._child(at, name))
+                found = self._kept[walked]
+                if found is None:
                     return None
-                at = at[name]
-        return at if isinstance(at, h5py.Group | h5py.Dataset) else None
+                at = found
+        return at
+
+    def _child(self, at: _Node, name: str) -> _Node | None:
+        if not isinstance(at, h5py.Group) or not self._is_inside(at, name):
+            return None
+        child = at[name]
+        return child if isinstance(child, h5py.Group | h5py.Dataset) else None
+
+    def _keep(self, path: str, node: _Node | None) -> None:
+        if len(self._kept) >= _MOST_KEPT:
+            self._kept.clear()
+        self._kept[path] = node
 
     def _children(self, group: h5py.Group) -> tuple[str, ...]:
         with naming(self._name):
