@@ -4,6 +4,7 @@
 rows by mistake. `InstallationDep` sees all: for health, and for whoever runs the installation.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -74,6 +75,8 @@ def caller(connection: HTTPConnection, s: InstallationDep, credentials: Credenti
         raise _unauthorized(
             "The token is not valid", "It is unknown, expired or revoked", 'error="invalid_token"'
         )
+    if connection.scope["type"] == "websocket":
+        _check_origin(connection, s.settings.cors_origins)
     _require(token, "read" if connection.scope.get("method") in _SAFE else "write")
     return token
 
@@ -147,6 +150,13 @@ def known_id(text: str) -> str:
         return _id_adapter.validate_python(text)
     except ValidationError:
         raise Problem(404, "Not found", f"{text[:80]!r} is not an id") from None
+
+
+def _check_origin(connection: HTTPConnection, allowed: Sequence[str]) -> None:
+    """CORS does not cover WebSockets: a browser's must come from a dashboard of ours."""
+    origin = connection.headers.get("Origin")
+    if origin is not None and origin not in allowed:
+        raise Problem(403, "The page may not connect", "Its origin is not in FOGLAB_CORS_ORIGINS")
 
 
 def _require(token: Token, scope: str) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket, status
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.websockets import WebSocketState
 
 Handler = Callable[[Request, Exception], Awaitable[JSONResponse]]
 
@@ -96,13 +97,27 @@ def _os_error(error: OSError) -> Problem | None:
 def handler(translate: Callable[[Any], Problem | None]) -> Handler:
     """An exception handler of FastAPI from a translation; None lets the error go on."""
 
-    async def handle(_: Request, error: Exception) -> JSONResponse:
+    async def handle(request: Request, error: Exception) -> JSONResponse:
         problem = translate(error)
         if problem is None:
             raise error
-        return problem_response(problem)
+        response = problem_response(problem)
+        if isinstance(request, WebSocket):
+            await _refuse(request, problem, response)
+        return response
 
     return handle
+
+
+async def _refuse(socket: WebSocket, problem: Problem, response: JSONResponse) -> None:
+    """Answer a handshake like a request; close what is open already with the reason."""
+    if socket.application_state is WebSocketState.CONNECTING:
+        await socket.send_denial_response(response)
+    elif socket.application_state is WebSocketState.CONNECTED:
+        code = status.WS_1011_INTERNAL_ERROR
+        if problem.status < 500:
+            code = status.WS_1008_POLICY_VIOLATION
+        await socket.close(code, problem.title)
 
 
 def install(app: FastAPI, table: Mapping[type[Exception], Callable[[Any], Problem | None]]) -> None:

@@ -20,11 +20,15 @@ from core.jobs.replies import (
     Job,
     Metrics,
     Model,
+    NewToken,
     Pipeline,
     Reply,
     Rollout,
     RolloutItem,
+    Storage,
+    Token,
     Upload,
+    Worker,
 )
 from core.jobs.spec import Spec
 from foglab import sse, tus
@@ -84,6 +88,32 @@ class ServiceClient:
     def specs(self) -> dict[str, Any]:
         """For forms: `{"kinds": {kind: JSON schema}, "presets": {preset: {kind: fields}}}`."""
         return self._object("GET", f"{API}/specs")
+
+    # --- Administration: needs a token with the scope admin
+
+    def tokens(self) -> list[Token]:
+        """Tokens of the project, without their secrets."""
+        return self._list(Token, f"{API}/tokens")
+
+    def create_token(
+        self, name: str, *, scopes: Sequence[str] = ("write",), days: float | None = None
+    ) -> NewToken:
+        """A new token; its `secret` cannot be read again."""
+        body = {"name": name, "scopes": list(scopes), "days": days}
+        made = self._transport.json("POST", f"{API}/tokens", json=body, repeat=False)
+        return NewToken.model_validate(made)
+
+    def revoke_token(self, token_id: str) -> Token:
+        """Make a token useless from its next request on."""
+        return Token.model_validate(self._object("DELETE", f"{API}/tokens/{token_id}"))
+
+    def workers(self) -> list[Worker]:
+        """Workers that were seen within a day."""
+        return self._list(Worker, f"{API}/workers")
+
+    def storage(self) -> Storage:
+        """What takes up the disk, and what is free."""
+        return self._get(Storage, f"{API}/storage")
 
     # --- Uploads and datasets
 

@@ -1,6 +1,7 @@
 """Every operation of the application, and one of each thing that its paths can name."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,10 @@ from tests.api.conftest import Service
 
 Things = dict[str, str]
 """Value of each path parameter."""
+
+
+PLACEHOLDERS: Things = defaultdict(lambda: "ds_0123456789abcdef", n="0")
+"""Values that name nothing."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,16 @@ class Operation:
         return {"json": {}} if self.method == "POST" else {}
 
 
-def operations(app: FastAPI) -> Iterator[Operation]:
-    """Of the protected routes, as the application has them today."""
+def everything(app: FastAPI) -> Iterator[Operation]:
+    """All operations, as the application has them today."""
     for context in iter_route_contexts(app.routes):
-        if context.path.startswith(PREFIX):
-            for method in sorted(context.methods or ()):
-                yield Operation(method, context.path)
+        for method in sorted(context.methods or ()):
+            yield Operation(method, str(context.path))
+
+
+def operations(app: FastAPI) -> Iterator[Operation]:
+    """Those of the API proper."""
+    return (o for o in everything(app) if o.path.startswith(PREFIX))
 
 
 def make_things(service: Service) -> Things:
