@@ -126,9 +126,11 @@ def evaluation_reply(s: Services, artifact: Artifact) -> replies.Evaluation:
 
 def export_reply(s: Services, artifact: Artifact) -> replies.Export:
     """An export with the signed address of its zip."""
+    spec = s.store.get(artifact.job_id).spec
     return replies.Export(
         **_common(artifact),
-        source=s.store.get(artifact.job_id).spec.get("source"),
+        kind=artifact.kind,
+        source=spec.get("source") or spec.get("policy"),
         result=artifact.summary,
         download_url=s.signer.sign(f"{PREFIX}/exports/{artifact.id}/download"),
     )

@@ -125,7 +125,8 @@ def _type(name: str, plain: Mapping[str, Any]) -> FieldType:
         return "artifact"
     if "enum" in plain:
         return "choice"
-    if "$ref" in plain.get("items", {}):
+    items = plain.get("items", {})
+    if "$ref" in items or items.get("type") == "string":
         return "texts"  # things that the service also reads as text, such as episode:frame
     by_json: dict[str, FieldType] = {
         "integer": "integer",

@@ -31,8 +31,9 @@ KINDS = {
     "evaluate": "Evaluation",
     "rollout": "Rollouts",
     "export": "Export",
+    "policy_export": "Policy export",
 }
-DATA_KINDS = ("detect", "ingest", "derive", "export")
+DATA_KINDS = ("detect", "ingest", "derive", "export", "policy_export")
 """Jobs that train nothing; they have pages of their own."""
 KIND_HELP = {
     "detect": "Says what an upload holds and how it would be read.",
@@ -44,6 +45,7 @@ KIND_HELP = {
     "evaluate": "Judges models on held-out episodes and the policy in the true simulator.",
     "rollout": "Renders imagined episodes beside the real ones they start from.",
     "export": "Writes a dataset or imagined episodes as LeRobot v3.0, for other tools.",
+    "policy_export": "Writes a policy as files that run without Foglab, and checks them.",
 }
 COLORS: Mapping[str, Color] = {
     "queued": "gray",

@@ -13,6 +13,7 @@ from core.jobs.presets import Preset, described
 from core.jobs.replies import Reply
 from foglab import doctor as doctoring
 from foglab.datasets import dataset
+from foglab.policies import policy
 from foglab.show import follow, jobs_table
 from foglab.terminal import Commands, Place, err, out, place
 from foglab.tokens import environment_of, projects, tokens
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(train, name="train")
 app.add_typer(dataset, name="dataset")
+app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="token")
 app.add_typer(projects, name="project")
 app.command()(evaluate)

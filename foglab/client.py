@@ -312,6 +312,11 @@ class ServiceClient:
         spec = {"source": source, "pictures": pictures}
         return self.submit("export", spec, name=f"export of {source}", key=key)
 
+    def export_policy(self, policy_id: str, *, key: str | None = None, **options: object) -> Job:
+        """Queue the export of a policy; options are the fields of `PolicyExportSpec`."""
+        spec = {"policy": policy_id, **options}
+        return self.submit("policy_export", spec, name=f"export of {policy_id}", key=key)
+
     def download_export(self, export_id: str, target: Path | str) -> Path:
         """Write the export as a zip to `target`."""
         return self._download(f"{API}/exports/{export_id}/download", Path(target))

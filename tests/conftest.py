@@ -86,3 +86,14 @@ def open_store() -> Iterator[Callable[..., Store]]:
 def store(database_url: str, open_store: Callable[..., Store]) -> Store:
     """An empty store, on both databases in turn."""
     return open_store(database_url)
+
+
+@pytest.fixture(scope="session")
+def exported_policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy in all formats, made once: tracing it takes seconds."""
+    from tests.stages.policy_maker import export, make_policy  # torch, for those who need it
+
+    home = tmp_path_factory.mktemp("exported")
+    make_policy(home)
+    export(home, home / "out")
+    return home / "out" / "policy"

@@ -65,6 +65,11 @@ def export(job_id: str) -> None:
     launch(job_id)
 
 
+@app.task(name=TASKS[Kind.POLICY_EXPORT])
+def policy_export(job_id: str) -> None:
+    launch(job_id)
+
+
 @celeryd_after_setup.connect
 def _start(instance: Any, **_: Any) -> None:
     """Before the broker is reached: the service works without it."""

@@ -1,4 +1,4 @@
-"""Datasets and imagined rollouts in the format of other tools."""
+"""Datasets, imagined rollouts and policies in the formats of other tools."""
 
 from typing import Annotated
 
@@ -20,6 +20,7 @@ from api.views import export_reply
 from core.jobs import replies
 from core.jobs.records import Artifact, ArtifactType
 from core.jobs.replies import Reply
+from core.jobs.spec import Kind
 
 router = APIRouter(prefix="/exports", tags=["exports"])
 downloads = APIRouter(
@@ -36,7 +37,7 @@ class ExportPage(Reply):
 
 @router.get("")
 def list_exports(s: ServicesDep, limit: LimitQuery = 100, cursor: CursorQuery = None) -> ExportPage:
-    """Newest first. `POST /jobs` with kind `export`, or `POST /datasets/{id}/export`, makes one."""
+    """Newest first. Jobs of the kinds `export` and `policy_export` make them."""
     found = s.store.list_artifacts(type=ArtifactType.EXPORT, cursor=cursor, limit=limit)
     return ExportPage(
         items=[export_reply(s, a) for a in found],
@@ -58,10 +59,14 @@ def download(
     tok: Annotated[str | None, Query(description="Token that the signature stands for")] = None,
     exp: Annotated[str | None, Query(description="Unix seconds of the signature's end")] = None,
 ) -> StreamingResponse:
-    """A zip with the folder `lerobot`: a LeRobot v3.0 dataset."""
-    folder = s.artifacts.existing(s.artifacts.export(_artifact(s, export_id).id) / "lerobot")
+    """A zip: a LeRobot v3.0 dataset, or a policy with samples and a parity report."""
+    artifact = _artifact(s, export_id)
+    folder = s.artifacts.existing(s.artifacts.export(artifact.id) / _FOLDERS[artifact.kind])
     headers = {"Content-Disposition": f'attachment; filename="{export_id}.zip"'}
     return StreamingResponse(zip_stream(folder), media_type="application/zip", headers=headers)
+
+
+_FOLDERS = {Kind.EXPORT: "lerobot", Kind.POLICY_EXPORT: "policy"}
 
 
 def _artifact(s: Services, export_id: str) -> Artifact:

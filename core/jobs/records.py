@@ -42,6 +42,7 @@ ARTIFACT_TYPES: dict[Kind, ArtifactType] = {
     Kind.EVALUATE: ArtifactType.EVALUATION,
     Kind.ROLLOUT: ArtifactType.ROLLOUT,
     Kind.EXPORT: ArtifactType.EXPORT,
+    Kind.POLICY_EXPORT: ArtifactType.EXPORT,
 }
 
 

@@ -202,14 +202,17 @@ class Rollout(Reply):
 
 
 class Export(Reply):
-    """A dataset or imagined rollouts as LeRobot v3.0, to be downloaded as a zip."""
+    """A dataset or rollouts as LeRobot v3.0, or a policy as files that run; a zip to download."""
 
     id: str
     name: str
     job_id: str
     created_at: datetime
-    source: str | None = Field(None, description="Id of the dataset or rollouts")
-    result: dict[str, Any] = Field(description="episodes, frames, files, bytes")
+    kind: str = Field("export", description="export or policy_export")
+    source: str | None = Field(None, description="Id of the dataset, rollouts or policy")
+    result: dict[str, Any] = Field(
+        description="files, bytes; episodes and frames, or formats and parity"
+    )
     download_url: str = Field(description="Signed: needs no header")
 
 

@@ -158,6 +158,7 @@ class Kind(StrEnum):
     EVALUATE = "evaluate"
     ROLLOUT = "rollout"
     EXPORT = "export"
+    POLICY_EXPORT = "policy_export"
 
 
 class GlobalModelSpec(RewardChoice, Spec):
@@ -378,6 +379,24 @@ class ExportSpec(Spec):
     )
 
 
+class PolicyExportSpec(Spec):
+    """A policy as files that run without this service: its deterministic action, in float32."""
+
+    kind: Literal["policy_export"] = "policy_export"
+    policy: ArtifactId = Field(description="Policy to export")
+    formats: tuple[Literal["safetensors", "torch", "onnx"], ...] = Field(
+        ("safetensors", "torch", "onnx"),
+        min_length=1,
+        description="Weights with their sizes, a torch.export program, an ONNX graph",
+    )
+    dataset: ArtifactId | None = Field(
+        None, description="Dataset whose frames check the export; the policy's own if none"
+    )
+    tolerance: float = Field(
+        1e-5, gt=0, description="Largest difference of an action from the original's"
+    )
+
+
 JobSpec = Annotated[
     DetectSpec
     | IngestSpec
@@ -387,7 +406,8 @@ JobSpec = Annotated[
     | PolicySpec
     | EvaluateSpec
     | RolloutSpec
-    | ExportSpec,
+    | ExportSpec
+    | PolicyExportSpec,
     Field(discriminator="kind"),
 ]
 SPECS: dict[Kind, type[Spec]] = {
@@ -400,6 +420,7 @@ SPECS: dict[Kind, type[Spec]] = {
     Kind.EVALUATE: EvaluateSpec,
     Kind.ROLLOUT: RolloutSpec,
     Kind.EXPORT: ExportSpec,
+    Kind.POLICY_EXPORT: PolicyExportSpec,
 }
 _NO_LEARNING = (Kind.DETECT, Kind.INGEST, Kind.DERIVE, Kind.EXPORT)
 QUEUES: dict[Kind, str] = {k: "ingest" if k in _NO_LEARNING else "gpu" for k in Kind}
@@ -413,6 +434,7 @@ PREFIXES: dict[Kind, str] = {
     Kind.EVALUATE: "ev",
     Kind.ROLLOUT: "ro",
     Kind.EXPORT: "ex",
+    Kind.POLICY_EXPORT: "ex",
 }
 """Prefix of the id of the artifact that a job of this kind makes."""
 

@@ -1,6 +1,7 @@
 """Datasets, models and rollouts as finished jobs leave them, without running the jobs."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from core.jobs.spec import (
     ExportSpec,
     GlobalModelSpec,
     IngestSpec,
+    LocalModelSpec,
+    PolicySpec,
     RolloutSpec,
     Spec,
     inputs,
@@ -84,6 +87,13 @@ def model(store: Store, artifacts: Artifacts, dataset_id: str) -> str:
     return job.output_id
 
 
+def policy(store: Store, dataset_id: str, model_id: str) -> str:
+    """The row of a policy, without its files; returns its id."""
+    local = finish(store, LocalModelSpec(dataset=dataset_id), "local", {}).output_id
+    spec = PolicySpec(dataset=dataset_id, global_model=model_id, local_model=local)
+    return finish(store, spec, "pilot", {}).output_id
+
+
 def rollout(store: Store, artifacts: Artifacts, dataset_id: str, model_id: str) -> str:
     """A rollout of one item; returns its id."""
     spec = RolloutSpec(dataset=dataset_id, global_model=model_id)
@@ -125,3 +135,14 @@ def do_export(service_store: Store, artifacts: Artifacts, job_id: str) -> None:
     result = export.run(spec, StagePaths(artifacts, out, out), NullRecorder())
     made = NewArtifact.model_validate({"summary": result, "lineage": (spec.source,)})
     service_store.succeed(job.id, job.epoch, made.summary, made)
+
+
+def keep_export(store: Store, artifacts: Artifacts, job_id: str, folder: Path) -> None:
+    """End a job of `policy_export` with a policy that was exported before."""
+    job = store.claim(job_id, "tests")
+    assert job is not None
+    shutil.copytree(folder, artifacts.export(job.output_id) / "policy")
+    parity = json.loads((folder / "parity.json").read_text())
+    summary = {"parity": parity, "max_action_difference": parity["max_action_difference"]}
+    made = NewArtifact.model_validate({"summary": summary, "lineage": (job.spec["policy"],)})
+    store.succeed(job.id, job.epoch, made.summary, made)

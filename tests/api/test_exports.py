@@ -1,5 +1,6 @@
 """Exports are queued for a dataset, listed when done and downloaded as a zip."""
 
+import zipfile
 from pathlib import Path
 
 import httpx
@@ -44,3 +45,22 @@ def test_what_cannot_be_exported_is_refused(
     assert answer.status_code == 422
     with pytest.raises(ServiceError, match="is a dataset"):
         client.download_export(dataset, tmp_path / "a.zip")
+
+
+def test_a_policy_export_waits_for_a_policy_and_is_downloaded(
+    client: ServiceClient, service: Service, exported_policy: Path, tmp_path: Path
+) -> None:
+    dataset = makers.dataset(service.store, service.artifacts)
+    model = makers.model(service.store, service.artifacts, dataset)
+    with pytest.raises(ServiceError, match="is a global model, not a policy"):
+        client.export_policy(model)
+    policy = makers.policy(service.store, dataset, model)
+    with pytest.raises(ServiceError, match="formats"):
+        client.export_policy(policy, formats=["tflite"])
+    job = client.export_policy(policy, formats=["onnx"])
+    makers.keep_export(service.store, service.artifacts, job.id, exported_policy)
+    found = client.exports()[0]
+    assert (found.id, found.kind, found.source) == (job.output_id, "policy_export", policy)
+    path = client.download_export(found.id, tmp_path / "policy.zip")
+    with zipfile.ZipFile(path) as archive:
+        assert {"policy/policy.onnx", "policy/parity.json"} <= set(archive.namelist())

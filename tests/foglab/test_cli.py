@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,31 @@ def test_a_dataset_is_exported_and_downloaded(service: Service, tmp_path: Path) 
     assert detect(target).episodes == 3
     refused = foglab("dataset", "export", "ds_0000000000000000", service=service, status=1)
     assert "name a dataset or a rollout" in refused.stderr
+
+
+def test_a_policy_is_exported_with_its_parity(
+    service: Service, exported_policy: Path, tmp_path: Path
+) -> None:
+    dataset = makers.dataset(service.store, service.artifacts)
+    model = makers.model(service.store, service.artifacts, dataset)
+    pilot = makers.policy(service.store, dataset, model)
+
+    def work() -> None:
+        while not (found := service.store.list_jobs(kind=Kind.POLICY_EXPORT, limit=1)):
+            time.sleep(0.02)
+        makers.keep_export(service.store, service.artifacts, found[0].id, exported_policy)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    target = tmp_path / "policy.zip"
+    words = ("policy", "export", pilot, "--to", "onnx", "-o", str(target))
+    told = foglab(*words, service=service).output
+    worker.join()
+    assert "on 100 real frames" in told
+    assert re.search(r"onnx +\d\.\de-\d+ +\d\.\de-\d+ +\d\.\de-\d+", told)
+    assert zipfile.is_zipfile(target)
+    refused = foglab("policy", "export", model, service=service, status=1)
+    assert "not a policy" in refused.stderr
 
 
 def test_pipeline_of_a_dataset_is_queued_whole(service: Service) -> None:

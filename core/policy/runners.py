@@ -1,0 +1,107 @@
+"""Exported policies, run: frames and memory as numpy arrays in, actions and memory out.
+
+ONNX runs without torch, which is loaded for the other formats only.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = tuple[NDArray[np.float32], NDArray[np.float32]]
+StepFunction = Callable[[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]], Arrays]
+"""(B, H, W, 3) u8, (B, S) f32 and (B,) bool to actions (B, A) and the next memory (B, S)."""
+
+MODEL, PROGRAM, ONNX = "model.safetensors", "policy.pt2", "policy.onnx"
+FILES = {"onnx": ONNX, "torch": PROGRAM, "safetensors": MODEL}
+"""Format to the file that tells it, the quickest to load first."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A policy that acts in any number of episodes side by side."""
+
+    config: dict[str, Any]
+    """The export's `config.json`."""
+    format: str
+    step: StepFunction
+
+    def initial(self, batch: int) -> NDArray[np.float32]:
+        """The memory before anything was seen."""
+        return np.zeros((batch, self.config["state_dim"]), np.float32)
+
+
+def open_export(folder: Path, format: str | None = None) -> Runner:
+    """A folder that an export job wrote; `ValueError` if it holds none, or not this format."""
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"{folder} is no exported policy: it has no config.json") from None
+    there = [f for f, name in FILES.items() if (folder / name).is_file()]
+    if not there or "state_dim" not in config:
+        raise ValueError(f"{folder} is no exported policy: it has none of {', '.join(FILES)}")
+    chosen = format or there[0]
+    if chosen not in there:
+        raise ValueError(f"{folder} holds {', '.join(there)}, not {chosen}")
+    return Runner(config, chosen, OPENERS[chosen](folder))
+
+
+def open_onnx(folder: Path) -> StepFunction:
+    """`policy.onnx` on the processor; `ValueError` if onnxruntime is missing."""
+    try:
+        from onnxruntime import InferenceSession, SessionOptions
+    except ImportError as error:
+        raise ValueError(
+            "running ONNX needs onnxruntime: pip install 'foglab[onnx]', or use another format"
+        ) from error
+    options = SessionOptions()
+    options.intra_op_num_threads = 1  # others would spin between steps, for a graph this small
+    session = InferenceSession(folder / ONNX, options, providers=["CPUExecutionProvider"])
+
+    def step(
+        image: NDArray[np.uint8], state: NDArray[np.float32], reset: NDArray[np.bool_]
+    ) -> Arrays:
+        action, after = session.run(None, {"image": image, "state": state, "reset": reset})
+        return action, after
+
+    return step
+
+
+def open_program(folder: Path) -> StepFunction:
+    """`policy.pt2`, run by torch alone."""
+    import torch
+
+    return of_module(torch.export.load(folder / PROGRAM).module())
+
+
+def open_safetensors(folder: Path) -> StepFunction:
+    """`config.json` and `model.safetensors`, run by the code of this project."""
+    from core.policy.step import PolicyStep
+
+    return of_module(PolicyStep.load(folder))
+
+
+OPENERS: dict[str, Callable[[Path], StepFunction]] = {
+    "onnx": open_onnx,
+    "torch": open_program,
+    "safetensors": open_safetensors,
+}
+
+
+def of_module(module: Any) -> StepFunction:
+    """A torch module with the signature of `PolicyStep`."""
+    import torch
+
+    def step(
+        image: NDArray[np.uint8], state: NDArray[np.float32], reset: NDArray[np.bool_]
+    ) -> Arrays:
+        with torch.no_grad():
+            found = module(*(torch.from_numpy(np.array(part)) for part in (image, state, reset)))
+        action, after = (part.numpy() for part in found)
+        return action, after
+
+    return step
