@@ -1,6 +1,5 @@
 """Every refusal as problem details (RFC 9457), decided in one table."""
 
-import errno
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -11,6 +10,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.websockets import WebSocketState
+
+from core.disk import DiskFull, is_full
 
 Handler = Callable[[Request, Exception], Awaitable[JSONResponse]]
 
@@ -79,7 +80,6 @@ def field_errors(error: RequestValidationError | ValidationError, prefix: str = 
 
 
 _NOISE = frozenset({"body", "query", "path", "header"})
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def _http(error: HTTPException) -> Problem:
@@ -89,8 +89,14 @@ def _http(error: HTTPException) -> Problem:
 
 
 def _os_error(error: OSError) -> Problem | None:
-    if error.errno in _FULL:
-        return Problem(507, "The service's disk is full", "Free space on the service's disk")
+    if is_full(error):
+        room = f"It has no room for this: {error.strerror}" if isinstance(error, DiskFull) else ""
+        return Problem(
+            507,
+            "The service's disk is full",
+            room or "Free space on the service's disk",
+            headers={"Retry-After": "30"},
+        )
     return None
 
 

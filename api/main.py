@@ -40,6 +40,7 @@ from core.jobs.errors import (
     IllegalTransition,
     JobNotFound,
     QuotaExceeded,
+    StoreFull,
     StoreUnavailable,
     TokenNotFound,
     UnknownInput,
@@ -132,6 +133,12 @@ def _install_errors(app: FastAPI) -> None:
             IllegalTransition: conflict("The job's state does not allow this"),
             IdempotencyConflict: conflict("The key was used before"),
             UnknownInput: unknown_input,
+            StoreFull: lambda _: Problem(
+                507,
+                "The service's disk is full",
+                "Free space on the disk of its database; nothing was changed",
+                headers={"Retry-After": "30"},
+            ),
             StoreUnavailable: lambda _: Problem(
                 503,
                 "The database is busy",

@@ -4,6 +4,7 @@ An upload is a folder `uploads/<id>/` with `data` and `announced.json`; `upload.
 says that it is complete and checked.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from api.errors import Problem
 from core.artifacts import Artifacts
+from core.disk import make_room
 from core.jobs.ids import new_upload_id
 from core.jobs.replies import Upload
 from core.jobs.store import Store
@@ -47,8 +49,9 @@ class Uploads:
     def create(self, announced: Announced, quota: int | None = None) -> str:
         """A new empty upload; returns its id. `quota`: bytes, for a project without its own.
 
-        Raises `QuotaExceeded`.
+        Raises `QuotaExceeded`, and `DiskFull` if there is no room for it.
         """
+        make_room(self._artifacts.root, announced.size)
         upload_id = new_upload_id()
         self._store.announce_upload(upload_id, announced.size, quota)
         folder = self._artifacts.upload(upload_id)
@@ -113,11 +116,13 @@ class Uploads:
     def remove(self, upload_id: str) -> None:
         """Delete all of an upload; 423 while it is being written."""
         self.get(upload_id)
-        folder = self._artifacts.upload(upload_id)
+        self._delete(self._artifacts.upload(upload_id))
+        self._store.forget_uploads([upload_id])
+
+    def _delete(self, folder: Path) -> None:
         with (folder / "data").open("r+b", buffering=0) as file:
             _lock(file)
             shutil.rmtree(folder)
-        self._store.forget_uploads([upload_id])
 
     def remove_abandoned(self, older_than_seconds: float) -> int:
         """Delete unfinished uploads that nothing was written to for so long; returns how many."""
@@ -126,8 +131,9 @@ class Uploads:
         for data in folder.glob("up_*/data"):
             complete = (data.parent / "upload.json").exists()
             if not complete and data.stat().st_mtime < limit:
-                shutil.rmtree(data.parent, ignore_errors=True)
-                removed += 1
+                with contextlib.suppress(Problem, FileNotFoundError):
+                    self._delete(data.parent)  # not while someone goes on with it
+                    removed += 1
         # Rows whose files are gone, now or by a crash: what they took of a quota is free again.
         announced = self._store.announced_uploads(limit)
         self._store.forget_uploads([i for i in announced if not (folder / i).exists()])

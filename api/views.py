@@ -6,6 +6,7 @@ from typing import Any
 
 from api.deps import Services
 from api.files import read_json
+from core import disk
 from core.jobs import records, replies
 from core.jobs.records import Artifact, JobState
 from core.jobs.spec import Kind
@@ -38,6 +39,7 @@ def job_reply(s: Services, job: records.Job, states: dict[str, JobState]) -> rep
         output_id=job.output_id,
         depends_on=list(job.depends_on),
         waiting_for=_waiting_for(s, job, states),
+        waiting=_waiting(job),
         pipeline_id=job.pipeline,
         attempt=job.attempt,
         cancel_requested=job.cancel_requested,
@@ -65,6 +67,12 @@ def _waiting_for(s: Services, job: records.Job, states: dict[str, JobState]) -> 
         if other not in states:
             states[other] = s.store.get(other).state
     return [other for other in job.depends_on if states[other] is not JobState.SUCCEEDED]
+
+
+def _waiting(job: records.Job) -> str | None:
+    if job.state is not JobState.QUEUED or job.needs_bytes is None:
+        return None
+    return disk.told(job.needs_bytes)
 
 
 def dataset_reply(s: Services, artifact: Artifact) -> replies.Dataset:

@@ -42,6 +42,10 @@ class Artifacts:
     def run(self, job_id: str) -> Path:
         return self.root / "runs" / _checked(job_id)
 
+    def checkpoints(self, job_id: str, epoch: int) -> Path:
+        """Where the attempt with this claim, and no other, finds and saves its checkpoints."""
+        return self.run(job_id) / f"checkpoints-{epoch}"
+
     def existing(self, path: Path) -> Path:
         """The same path, or `UnknownArtifact` naming it."""
         if not path.is_dir():
@@ -64,6 +68,15 @@ def _checked(identifier: str) -> str:
     if not _ID.fullmatch(identifier):
         raise UnknownArtifact(f"{identifier!r} is not an id")
     return identifier
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder with its parents, each entry flushed to disk; nothing if it is there."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    sync(path.parent)
 
 
 def sync(path: Path) -> None:

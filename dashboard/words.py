@@ -74,7 +74,7 @@ def status(job: Job) -> str:
     """The job's status, with what a user can see of a queued or cancelled one."""
     if job.cancel_requested and not job.ended:
         return "stopping"
-    if job.status == "queued" and job.waiting_for:
+    if job.status == "queued" and (job.waiting_for or job.waiting):
         return "waiting"
     return job.status
 
@@ -93,6 +93,8 @@ def progress(job: Job, names: Mapping[str, str] | None = None) -> str:
     if job.status == "queued" and job.waiting_for:
         known = [(names or {}).get(i, i) for i in job.waiting_for]
         return f"waits for {', '.join(known)}"
+    if job.status == "queued" and job.waiting:
+        return job.waiting
     if job.ended or job.progress is None:
         return "" if job.ended or job.status == "queued" else "starting"
     parts = [f"{share(job):.0%}", job.progress.message]

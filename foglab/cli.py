@@ -12,6 +12,7 @@ from rich.table import Table
 from core.jobs.presets import Preset, described
 from core.jobs.replies import Reply
 from foglab import doctor as doctoring
+from foglab import storage
 from foglab.datasets import dataset
 from foglab.policies import policy
 from foglab.show import follow, jobs_table
@@ -32,6 +33,8 @@ app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="token")
 app.add_typer(projects, name="project")
 app.command()(evaluate)
+for command in (storage.backup, storage.restore, storage.gc):
+    app.command()(command)
 
 LimitOption = Annotated[int, typer.Option(help="Most rows")]
 

@@ -32,7 +32,7 @@ def duration(seconds: float | None) -> str:
 def status_text(job: Job) -> Text:
     """The status in its colour; a queued job says what it waits for."""
     word = "stopping" if job.cancel_requested and not job.ended else job.status
-    if job.status == "queued" and job.waiting_for:
+    if job.status == "queued" and (job.waiting_for or job.waiting):
         word = "waiting"
     return Text(word, style=COLORS.get(job.status, "dim"))
 
@@ -47,7 +47,7 @@ def jobs_table(jobs: Iterable[Job], *, ids: bool = True) -> Table:
         done, total = (p.done, max(p.total, 1)) if p else (0, 1)
         if job.status == "succeeded":
             done = total
-        said = job.error or (p.message if p and not job.ended else "")
+        said = job.error or job.waiting or (p.message if p and not job.ended else "")
         left = duration(p.eta_seconds) if p and not job.ended else ""
         table.add_row(
             *([job.id] if ids else []),

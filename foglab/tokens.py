@@ -35,7 +35,7 @@ def create(
 ) -> None:
     """Make a token. It is shown once."""
     expires_at = None if days is None else time.time() + 86_400 * days
-    with _store(place(context)) as store:
+    with open_store(place(context)) as store:
         own = store.of(project)
         print(own.create_token(name, scopes=scope or ["write"], expires_at=expires_at))
 
@@ -44,7 +44,7 @@ def create(
 def show(context: typer.Context) -> None:
     """All tokens, without their secrets."""
     table = _table("id", "project", "name", "scopes", "made", "expires", "revoked")
-    with _store(place(context)) as store:
+    with open_store(place(context)) as store:
         for token in store.list_tokens():
             times = (token.created_at, token.expires_at, token.revoked_at)
             what = (token.id, token.project, token.name, " ".join(token.scopes))
@@ -55,7 +55,7 @@ def show(context: typer.Context) -> None:
 @tokens.command()
 def revoke(context: typer.Context, token_id: Annotated[str, typer.Argument()]) -> None:
     """Make a token useless from its next request on."""
-    with _store(place(context)) as store:
+    with open_store(place(context)) as store:
         token = store.revoke_token(token_id)
     out.print(f"{token.name} ({token.id}) is revoked", highlight=False, markup=False)
 
@@ -68,7 +68,7 @@ def add(
 ) -> None:
     """Make a project, or give one another quota."""
     quota = None if quota_gb is None else int(quota_gb * 1e9)
-    with _store(place(context)) as store:
+    with open_store(place(context)) as store:
         made = store.add_project(name, quota)
     out.print(f"{made.name}: {_quota(made.upload_quota)}", highlight=False, markup=False)
 
@@ -77,7 +77,7 @@ def add(
 def show_projects(context: typer.Context) -> None:
     """All projects and what they have uploaded."""
     table = _table("name", "uploaded", "quota")
-    with _store(place(context)) as store:
+    with open_store(place(context)) as store:
         for project in store.list_projects():
             used = store.of(project.name).uploaded_bytes()
             table.add_row(project.name, f"{used / 1e9:.2f} GB", _quota(project.upload_quota))
@@ -85,7 +85,8 @@ def show_projects(context: typer.Context) -> None:
 
 
 @contextmanager
-def _store(where: Place) -> Iterator["Store"]:
+def open_store(where: Place) -> Iterator["Store"]:
+    """The store of the installation, migrated."""
     from core.jobs.errors import StoreError
     from core.jobs.migrate import upgrade
     from core.jobs.store import Store

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from core.artifacts import Artifacts
-from core.jobs.errors import Lost, StoreUnavailable
+from core.disk import MARGIN_BYTES, free_bytes, is_full, told, used_bytes
+from core.jobs.errors import JobNotFound, Lost, StoreUnavailable
 from core.jobs.records import Job, JobState, Json, NewArtifact
-from core.jobs.spec import inputs, spec_adapter
+from core.jobs.spec import JobSpec, inputs, spec_adapter
 from core.jobs.store import Store
 from worker import decoding, run_job
-from worker.process import JobProcess, prepare
+from worker.process import JobProcess, clear, prepare
 from worker.publish import final_place, publish, withdraw
 from worker.settings import WorkerSettings
 from worker.words import crash_reason, decode_crash_reason
@@ -51,12 +52,14 @@ class Launcher:
         self._store = store
         self._settings = settings
         self._stopping = stopping
+        self.hurried = threading.Event()
+        """Set: the present job is killed, so that this worker can leave now."""
         self._artifacts = Artifacts(settings.home)
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
 
     def run(self, job_id: str) -> Job | None:
         """The job after one attempt; None if it was not ours to start, or is not any more."""
-        if self._stopping.is_set():
+        if self._stopping.is_set() or not self._has_room(job_id):
             return None
         job = self._store.claim(job_id, self.owner)
         if job is None:
@@ -65,11 +68,15 @@ class Launcher:
         run = self._artifacts.run(job.id)
         try:
             spec = spec_adapter.validate_python(job.spec)
-            prepare(job, run, spec.model_dump_json(indent=1))
+            if not self._insist(lambda: self._prepared(job, spec)):
+                return None
+            clear(run)
             process = JobProcess(job, run, self._settings)
         except (OSError, ValueError) as error:
-            told = f"the job could not start: {error}"
-            return self._insist(lambda: self._store.fail(job.id, job.epoch, told))
+            if is_full(error):
+                return self._insist(lambda: self._defer(job, MARGIN_BYTES))
+            said = f"the job could not start: {error}"
+            return self._insist(lambda: self._store.fail(job.id, job.epoch, said))
         quota = decoding.Quota(spec, self._artifacts, run)
         try:
             why = self._supervise(process, job, run, quota)
@@ -80,8 +87,31 @@ class Launcher:
             return None
         ended = self._insist(lambda: self._finish(job, process, run, why))
         shutil.rmtree(process.attempt, ignore_errors=True)
+        if ended is not None and ended.state is JobState.SUCCEEDED:
+            shutil.rmtree(self._artifacts.checkpoints(job.id, job.epoch), ignore_errors=True)
         log.info("%s: %s", job.id, "claim lost" if ended is None else ended.state)
         return ended
+
+    def _has_room(self, job_id: str) -> bool:
+        """Whether the job may start; if the disk is too full, its row says so."""
+        try:
+            needs = self._store.get(job_id).needs_bytes or MARGIN_BYTES
+        except JobNotFound:
+            return False
+        if free_bytes(self._settings.home) >= needs:
+            return True
+        log.warning("%s waits: %s", job_id, told(needs))
+        self._store.postpone(job_id, needs, self._settings.disk_seconds)
+        return False
+
+    def _prepared(self, job: Job, spec: JobSpec) -> bool:
+        text = spec.model_dump_json(indent=1)
+        self._store.while_ours(job.id, job.epoch, lambda: prepare(job, self._artifacts, text))
+        return True
+
+    def _defer(self, job: Job, needs: int) -> Job:
+        log.warning("%s waits: %s", job.id, told(needs))
+        return self._store.defer(job.id, job.epoch, needs, self._settings.disk_seconds)
 
     def _supervise(self, process: JobProcess, job: Job, run: Path, quota: decoding.Quota) -> Why:
         asked: Why | None = None
@@ -107,6 +137,8 @@ class Launcher:
                 asked = asked or Why.LAPSED
             if asked is not None:
                 process.ask_to_stop()
+            if self.hurried.is_set():
+                process.hurry()
         return asked or Why.EXITED
 
     def _finish(self, job: Job, process: JobProcess, run: Path, why: Why) -> Job:
@@ -117,9 +149,11 @@ class Launcher:
             return self._store.cancelled(job.id, job.epoch)
         if code == run_job.SUCCEEDED:
             return self._succeed(job, process.attempt)
+        if code == run_job.DISK_FULL:
+            return self._defer(job, needed_bytes(process.attempt))
         if why is Why.FILLS_DISK:
-            told = decoding.TOLD["decode_limit_disk"]
-            return self._store.fail(job.id, job.epoch, decoding.labelled(told, "decode_limit_disk"))
+            said = decoding.TOLD["decode_limit_disk"]
+            return self._store.fail(job.id, job.epoch, decoding.labelled(said, "decode_limit_disk"))
         if code == run_job.FAILED:
             error = (read_json(process.attempt / "error.json") or {}).get("error")
             return self._store.fail(job.id, job.epoch, str(error))
@@ -141,13 +175,16 @@ class Launcher:
                 publish(out, final, lambda do: self._store.while_ours(job.id, job.epoch, do))
         except OSError as error:
             self._store.beat(job.id, job.epoch)  # raises Lost if that is why
-            told = f"the result could not be stored: {error.strerror}"
-            return self._store.fail(job.id, job.epoch, told)
+            if is_full(error):
+                return self._defer(job, MARGIN_BYTES)
+            said = f"the result could not be stored: {error.strerror}"
+            return self._store.fail(job.id, job.epoch, said)
         lineage = tuple(inputs(spec_adapter.validate_python(job.spec)).values())
         artifact = NewArtifact(summary=result, lineage=lineage)
         ended = self._store.succeed(job.id, job.epoch, result, artifact)
         if ended.state is JobState.CANCELLED:
-            withdraw(final, attempt)
+            cancelled = (JobState.CANCELLED,)  # and not retried meanwhile by another worker
+            self._store.while_in(job.id, cancelled, lambda: withdraw(final, attempt))
         return ended
 
     def _insist(self, action: Callable[[], T]) -> T | None:
@@ -162,6 +199,12 @@ class Launcher:
                 log.warning("the end of a job is not recorded yet: %s", error)
                 if self._stopping.wait(1.0):
                     return None  # the reaper of another worker takes it from here
+
+
+def needed_bytes(attempt: Path) -> int:
+    """Room that an attempt which ran out of it needs: what it said, else twice what it wrote."""
+    needs = (read_json(attempt / "needs.json") or {}).get("bytes")
+    return needs if isinstance(needs, int) else 2 * used_bytes(attempt) + MARGIN_BYTES
 
 
 def read_json(path: Path) -> Json | None:

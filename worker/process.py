@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from core.artifacts import Artifacts, make_folder
 from core.jobs.records import Job
 from worker.lifeline import kill_group
 from worker.settings import WorkerSettings
@@ -20,6 +21,7 @@ _NOT_FOR_JOBS = (
     "FOGLAB_BROKER_PASSWORD_FILE",
     "FOGLAB_TOKEN",
 )
+_LEFT = ".left-"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -41,7 +43,8 @@ class JobProcess:
                     stderr=subprocess.STDOUT,
                     pass_fds=[reading],
                     start_new_session=True,
-                    env=_environment(settings),
+                    # what a killed process leaves goes with its attempt
+                    env={**_environment(settings), "TMPDIR": str(self.attempt / "tmp")},
                 )
         except BaseException:
             os.close(self._lifeline)
@@ -80,6 +83,10 @@ class JobProcess:
         elif now >= self._killed_at:
             kill_group(self.pid)
 
+    def hurry(self) -> None:
+        """Kill it, whatever it does."""
+        kill_group(self.pid)
+
     def end(self) -> None:
         """Kill what is left of the process and its children."""
         os.close(self._lifeline)
@@ -87,13 +94,38 @@ class JobProcess:
         self._popen.wait()
 
 
-def prepare(job: Job, run: Path, spec_json: str) -> None:
-    """Lay out the run folder for an attempt; what earlier attempts left unfinished goes."""
-    for old in run.glob("attempt-*"):
-        shutil.rmtree(old, ignore_errors=True)
+def prepare(job: Job, artifacts: Artifacts, spec_json: str) -> None:
+    """Lay out the run folder for an attempt. Call it only while the claim is known to be held.
+
+    Everything that an earlier attempt writes to gets another path or goes: should its process
+    be paused and wake up later, it reaches nothing. Only renames, so it is short.
+    """
+    run, checkpoints = artifacts.run(job.id), artifacts.checkpoints(job.id, job.epoch)
+    make_folder(run)
+    saved = sorted(run.glob("checkpoints*"), key=_epoch)
+    if saved:
+        saved.pop().rename(checkpoints)
+    else:
+        checkpoints.mkdir()
+    for n, old in enumerate([*saved, *run.glob("attempt-*")]):
+        old.rename(run / f"{_LEFT}{job.epoch}-{n}")
     (run / f"attempt-{job.epoch}" / "out").mkdir(parents=True)
-    (run / "checkpoints").mkdir(exist_ok=True)
+    (run / f"attempt-{job.epoch}" / "tmp").mkdir()
+    if (run / "metrics.jsonl").exists():
+        copied = run / f"attempt-{job.epoch}" / "metrics.jsonl"
+        shutil.copyfile(run / "metrics.jsonl", copied)
+        copied.replace(run / "metrics.jsonl")
     (run / "spec.json").write_text(spec_json, encoding="utf-8")
+
+
+def clear(run: Path) -> None:
+    """Delete what earlier attempts left unfinished."""
+    for old in run.glob(f"{_LEFT}*"):
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _epoch(checkpoints: Path) -> int:
+    return int(checkpoints.name.partition("-")[2] or 0)
 
 
 def _command(job: Job, settings: WorkerSettings, lifeline: int) -> list[str]:

@@ -16,17 +16,24 @@ _PROGRESS_EVERY_SECONDS = 0.2
 
 
 class FileRecorder:
-    """Appends to `metrics.jsonl`, replaces `progress.json`, raises when `stop` is set."""
+    """Appends to `metrics.jsonl`, replaces `progress.json`, raises when `stop` is set.
+
+    New files are made in `private`, a folder of this attempt. A later attempt takes it away, so
+    that what a paused process still writes when it wakes up goes nowhere.
+    """
 
     def __init__(
         self,
         run: Path,
         stop: threading.Event,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        private: Path | None = None,
     ) -> None:
         self._metrics = run / "metrics.jsonl"
         self._progress = run / "progress.json"
         self._stop = stop
+        self._private = private or run
         self._clock = clock
         self._rate = Rate()
         self._written_at = -math.inf
@@ -50,7 +57,7 @@ class FileRecorder:
         self._written_at = now
         eta = self._rate.seconds_left(done, total)
         report = {"done": done, "total": total, "message": message, "eta_seconds": eta}
-        write_json(self._progress, {**report, "time": time.time()})
+        write_json(self._progress, {**report, "time": time.time()}, self._private)
 
     def raise_if_cancelled(self) -> None:
         if self._stop.is_set():
@@ -61,7 +68,7 @@ class FileRecorder:
         self._file.close()
         with self._metrics.open(encoding="utf-8") as old:
             kept = [line for line in old if json.loads(line)["step"] <= step]
-        temporary = self._metrics.with_suffix(".tmp")
+        temporary = self._private / "metrics.tmp"
         temporary.write_text("".join(kept), encoding="utf-8")
         temporary.replace(self._metrics)
         self._file = self._metrics.open("a", encoding="utf-8")
@@ -98,9 +105,9 @@ class Rate:
         return (total - done) * (end - begin) / (last - first)
 
 
-def write_json(path: Path, content: object) -> None:
-    """Replace a JSON file; a reader sees the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
+def write_json(path: Path, content: object, beside: Path | None = None) -> None:
+    """Replace a JSON file; a reader sees the old one or the new one. `beside`: where to make it."""
+    temporary = (beside or path.parent) / f".{path.name}.tmp"
     temporary.write_text(json.dumps(content), encoding="utf-8")
     temporary.replace(path)
 

@@ -5,7 +5,7 @@ and says how it ended by its exit code and `result.json` or `error.json`.
 """
 
 import argparse
-import errno
+import contextlib
 import logging
 import os
 import signal
@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from core.artifacts import Artifacts, StagePaths, UnknownArtifact
+from core.disk import is_full
 from core.jobs.spec import JobSpec, spec_adapter
 from core.recorder import Cancelled
 from worker import decoding
@@ -22,7 +23,7 @@ from worker.lifeline import Lifeline, die_with_parent, kill_companions
 from worker.publish import seal
 from worker.recorder import FileRecorder, write_json
 
-SUCCEEDED, FAILED, STOPPED = 0, 10, 11
+SUCCEEDED, FAILED, STOPPED, DISK_FULL = 0, 10, 11, 12
 _LONGEST_REASON = 2000
 log = logging.getLogger("foglab.job")
 
@@ -41,10 +42,11 @@ def main(argv: list[str] | None = None) -> int:
         spec = spec_adapter.validate_json((run / "spec.json").read_bytes())
         decoding.confine(spec, artifacts, run, attempt)
         _listen(stopping, options)
-        recorder = FileRecorder(run, stopping)
+        recorder = FileRecorder(run, stopping, private=attempt)
         from core.stages import run_stage  # here, so that a broken import becomes a reason too
 
-        paths = StagePaths(artifacts, run / "checkpoints", attempt / "out")
+        checkpoints = artifacts.checkpoints(options.job_id, options.epoch)
+        paths = StagePaths(artifacts, checkpoints, attempt / "out")
         result = run_stage(spec, paths, recorder)
         recorder.close()
         seal(spec, options.job_id, options.output, run, paths.out)
@@ -54,6 +56,11 @@ def main(argv: list[str] | None = None) -> int:
         return STOPPED
     except BaseException as error:
         log.exception("failed")
+        if is_full(error):
+            with contextlib.suppress(OSError):  # the launcher can estimate it
+                needs = getattr(error, "needs", None)
+                write_json(attempt / "needs.json", {"bytes": needs} if needs else {})
+            return DISK_FULL  # not the job's fault: it waits for room
         told = reason(error, artifacts.root)
         if spec is not None and spec.kind in decoding.KINDS:
             told = decoding.failure(error, told)
@@ -68,8 +75,6 @@ def reason(error: BaseException, home: Path) -> str:
     text = str(error).strip()
     if isinstance(error, UnknownArtifact | ValueError) and text:
         told = text
-    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        told = "the disk is full; free some space and retry the job"
     elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         told = "out of memory; choose a smaller batch or smaller images and retry the job"
     else:

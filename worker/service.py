@@ -4,8 +4,10 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
+from core.artifacts import Artifacts
 from core.jobs.errors import StoreError
 from core.jobs.hints import Hints
+from core.jobs.leftovers import Leftovers
 from core.jobs.reaper import Reaper
 from core.jobs.records import ReadyJob
 from core.jobs.store import Store
@@ -34,10 +36,13 @@ class WorkerService:
         self._hint = Loop("hint", settings.hint_seconds, self._tell, self.stopping)
         self._reap = Loop("reap", settings.lease_seconds / 6, reaper.scan, self.stopping)
         self._present = Loop("present", settings.present_seconds, self._say, self.stopping)
+        left = Leftovers(self.store, Artifacts(settings.home), settings.checkpoint_days)
+        self._sweep = Loop("sweep", settings.sweep_seconds, left.sweep, self.stopping)
+        self._loops = (self._poll, self._hint, self._reap, self._present, self._sweep)
         self._stop_seconds = settings.stop_seconds
 
     def start(self) -> None:
-        for loop in (self._poll, self._hint, self._reap, self._present):
+        for loop in self._loops:
             loop.start()
 
     def run(self, job_id: str) -> bool:
@@ -53,10 +58,14 @@ class WorkerService:
             self._poll.kick()  # what waited for this job need not wait for the next look
         return ended is not None
 
+    def hurry(self) -> None:
+        """Asked to stop a second time: do not wait for the job's checkpoint."""
+        self._launcher.hurried.set()
+
     def stop(self) -> None:
         """Stop the present job politely, then the loops."""
         self.stopping.set()
-        for loop in (self._poll, self._hint, self._reap, self._present):
+        for loop in self._loops:
             loop.kick()
         self._poll.join(self._stop_seconds + 10)
         self._present.join(10)

@@ -34,6 +34,13 @@ class WorkerSettings(BaseSettings):
     job_threads: int | None = Field(
         None, ge=1, description="CPU threads of one job; None: as many as there are cores"
     )
+    disk_seconds: float = Field(
+        15.0, gt=0, description="How often a job that waits for room on the disk looks again"
+    )
+    sweep_seconds: float = Field(3600.0, gt=0, description="How often leftovers are cleared away")
+    checkpoint_days: float = Field(
+        14.0, gt=0, description="Days that a failed or cancelled job keeps its checkpoints"
+    )
     alive_file: Path | None = Field(
         None, description="Touched while the loops run and the database answers, for health checks"
     )

@@ -81,7 +81,10 @@ def _start(instance: Any, **_: Any) -> None:
 
 @worker_shutting_down.connect
 def _stop(**_: Any) -> None:
+    """Called for each signal: the first stops politely, the second at once."""
     for service in _services:
+        if service.stopping.is_set():
+            service.hurry()
         service.stopping.set()
 
 

@@ -114,6 +114,10 @@ async def append(
             if checksum is not None:  # an unfinished chunk cannot be checked
                 await run_sync(writer.take_back)
             return Response(status_code=204)
+        except OSError:  # the disk is full: a chunk that cannot be checked is not kept
+            if checksum is not None:
+                await run_sync(writer.take_back)
+            raise
         await run_sync(writer.commit, checksum)
         reached = writer.offset
     if reached == writer.announced.size:

@@ -20,6 +20,7 @@ from core.data.dataset import (
 )
 from core.data.episode import Episode, EpisodeError
 from core.data.stats import Moments
+from core.disk import make_room
 from core.jobs.rewards import GoalFrame
 
 _PER_STEP = ("actions", "reward", "terminated")
@@ -68,6 +69,7 @@ class DatasetWriter:
         if not self._lengths:
             self._shapes = {f: v.shape[1:] for f, v in values.items()}
         self._check_alike(values)
+        make_room(self.path, sum(v.nbytes for v in values.values()))
         for field, value in values.items():
             self._write(field, value)
         for field in self._moments.keys() & values.keys():

@@ -12,13 +12,14 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from core.jobs.errors import StoreUnavailable
+from core.jobs.errors import StoreFull, StoreUnavailable
 
 T = TypeVar("T")
 BUSY_SECONDS = 5.0
 _RETRIES = 5
 _SAFE_WAL = (3, 51, 3)  # older libraries can corrupt a WAL that is reset under several processes
 _WRITES = {"sqlite_immediate": True}
+_DISK_FULL = "53100"  # PostgreSQL; SQLite says it in words
 _CONFLICTS = ("40001", "40P01")  # PostgreSQL: serialization failure, deadlock
 
 
@@ -36,7 +37,7 @@ class Database:
             with self.engine.begin() as connection:
                 return work(connection)
         except (OperationalError, PoolTimeout) as error:
-            raise StoreUnavailable(_reason(error)) from error
+            raise _unavailable(error) from error
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Commit what `work` did, or nothing. Two racing inserts of one key: the loser looks again.
@@ -53,7 +54,7 @@ class Database:
                 if _conflict(error) and attempt < _RETRIES - 1:
                     continue
                 if isinstance(error, OperationalError | PoolTimeout):
-                    raise StoreUnavailable(_reason(error)) from error
+                    raise _unavailable(error) from error
                 raise
         raise AssertionError("unreachable")
 
@@ -111,6 +112,13 @@ def _conflict(error: Exception) -> bool:
     if isinstance(error, IntegrityError):
         return True
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONFLICTS
+
+
+def _unavailable(error: Exception) -> StoreUnavailable:
+    told = _reason(error)
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    full = state == _DISK_FULL or told == "database or disk is full"
+    return StoreFull(told) if full else StoreUnavailable(told)
 
 
 def _reason(error: Exception) -> str:

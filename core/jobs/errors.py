@@ -77,3 +77,7 @@ class Lost(StoreError):
 
 class StoreUnavailable(StoreError):
     """The database cannot be reached or is busy; nothing was changed, try again."""
+
+
+class StoreFull(StoreUnavailable):
+    """The disk of the database is full; nothing was changed."""

@@ -46,6 +46,7 @@ def reopen_dependents(connection: Connection, job_id: str) -> str | None:
             attempt=0,
             cancel_requested=False,
             not_before=None,
+            needs_bytes=None,
             owner=None,
             error=None,
             ended_by=None,

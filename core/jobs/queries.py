@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, func, select
 
-from core.jobs.records import Job, JobState, ReadyJob, Silence
+from core.jobs.records import EndedJob, Job, JobState, ReadyJob, Silence
 from core.jobs.rows import Rows, as_jobs, one_job
 from core.jobs.spec import QUEUES, Kind
 from core.jobs.tables import announced_uploads, jobs, uploads
@@ -72,6 +72,18 @@ class Queries(Rows):
             return frozenset(found)
 
         return self.database.read(work)
+
+    def ended_jobs(self) -> list[EndedJob]:
+        """All jobs in a final state, oldest first."""
+        query = select(jobs.c.id, jobs.c.output_id, jobs.c.state, jobs.c.finished_at)
+        query = query.where(jobs.c.state.in_([s.value for s in JobState if s.final]))
+        query = query.order_by(jobs.c.seq)
+        return self.database.read(lambda c: [EndedJob.model_validate(r) for r in c.execute(query)])
+
+    def job_ids(self) -> list[str]:
+        """Of every job, oldest first."""
+        query = select(jobs.c.id).order_by(jobs.c.seq)
+        return self.database.read(lambda c: list(c.scalars(query)))
 
     def counts(self, states: Collection[JobState] = tuple(JobState)) -> dict[JobState, int]:
         """How many jobs are in each state."""

@@ -72,6 +72,8 @@ class Job(Record):
     max_attempts: int
     cancel_requested: bool
     not_before: float | None = None
+    needs_bytes: int | None = None
+    """Room on the disk that a queued job waits for."""
     progress: Json | None = None
     result: Json | None = None
     error: str | None = None
@@ -89,6 +91,15 @@ class ReadyJob(Record):
 
     id: str
     kind: Kind
+
+
+class EndedJob(Record):
+    """A job in a final state, as clearing up looks at it."""
+
+    id: str
+    output_id: str
+    state: JobState
+    finished_at: float | None
 
 
 class Silence(Record):

@@ -72,6 +72,16 @@ class Registry(Rows):
         gone = announced_uploads.c.id.in_(list(upload_ids))
         self.database.write(lambda c: c.execute(delete(announced_uploads).where(gone)))
 
+    def upload_sums(self) -> list[tuple[str, str]]:
+        """Id and SHA-256 of every finished upload."""
+        query = select(uploads.c.id, uploads.c.sha256).order_by(uploads.c.created_at)
+        return self.database.read(lambda c: [(r.id, r.sha256) for r in c.execute(query)])
+
+    def artifact_ids(self) -> list[str]:
+        """Of every artifact, oldest first."""
+        query = select(artifacts.c.id).order_by(artifacts.c.seq)
+        return self.database.read(lambda c: list(c.scalars(query)))
+
     def get_artifact(self, artifact_id: str) -> Artifact:
         """Raises `ArtifactNotFound`."""
         query = select(artifacts).where(artifacts.c.id == artifact_id, self.mine(artifacts))

@@ -52,6 +52,9 @@ class Job(Reply):
     waiting_for: list[str] = Field(
         default_factory=list, description="Jobs that must succeed before this one starts"
     )
+    waiting: str | None = Field(
+        None, description="What else keeps it from starting, such as: disk full, needs 512 MB"
+    )
     pipeline_id: str | None = None
     attempt: int = 0
     cancel_requested: bool = False

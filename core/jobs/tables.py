@@ -45,6 +45,7 @@ jobs = Table(
     Column("max_attempts", Integer, nullable=False),
     Column("cancel_requested", Boolean, nullable=False),
     Column("not_before", Float),
+    Column("needs_bytes", BigInteger),
     Column("progress", JSON(none_as_null=True)),
     Column("result", JSON(none_as_null=True)),
     Column("error", Text),

@@ -1,7 +1,7 @@
 """The state machine of a job. Every write of a worker carries the epoch of its claim."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -23,6 +23,7 @@ from core.jobs.rows import Rows, one_job
 from core.jobs.spec import Kind
 from core.jobs.tables import artifacts, job_dependencies, jobs
 
+T = TypeVar("T")
 BACK_OFF_SECONDS = (10.0, 30.0)
 """Pause before the second and the third attempt."""
 
@@ -46,6 +47,7 @@ class Transitions(Rows):
                     hb_seq=jobs.c.hb_seq + 1,
                     owner=owner,
                     not_before=None,
+                    needs_bytes=None,
                     started_at=func.coalesce(jobs.c.started_at, self.clock()),
                 )
             )
@@ -120,18 +122,54 @@ class Transitions(Rows):
 
         return self.database.write(work)
 
+    def defer(self, job_id: str, epoch: int, needs_bytes: int, seconds: float) -> Job:
+        """The disk filled up: back to the queue until there is room; the attempt does not count.
+
+        Looked at again after `seconds`. Raises `Lost`.
+        """
+
+        def work(connection: Connection) -> Job:
+            row = _held(connection, job_id, epoch)
+            if row.cancel_requested:
+                return self._end(connection, row, JobState.CANCELLED, None)
+            due = self.clock() + seconds
+            wait = {"not_before": due, "needs_bytes": needs_bytes, "error": None}
+            return self._queue(connection, row, attempt=row.attempt - 1, **wait)
+
+        return self.database.write(work)
+
+    def postpone(self, job_id: str, needs_bytes: int, seconds: float) -> None:
+        """Say of a job that could be claimed now what it waits for; nothing if it no longer can."""
+        now = self.clock()
+        statement = update(jobs).where(jobs.c.id == job_id, claimable(now))
+        wait = {"not_before": now + seconds, "needs_bytes": needs_bytes}
+        self.database.write(lambda c: c.execute(statement.values(**wait)))
+
     def crashed(self, job_id: str, epoch: int, reason: str) -> Job:
         """The job process died: try again after a pause, or fail with the reason. Raises `Lost`."""
         return self.database.write(lambda c: self._again(c, _held(c, job_id, epoch), reason))
 
-    def while_ours(self, job_id: str, epoch: int, action: Callable[[], None]) -> None:
+    def while_ours(self, job_id: str, epoch: int, action: Callable[[], T]) -> T:
         """Run a short action that must not race with another attempt's. Raises `Lost`."""
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> T:
             _held(connection, job_id, epoch)
-            action()
+            return action()
 
-        self.database.write(work)
+        return self.database.write(work)
+
+    def while_in(
+        self, job_id: str, states: Collection[JobState], action: Callable[[], T]
+    ) -> T | None:
+        """Run a short action while the job is in one of `states` and stays in it, else None."""
+        values = [state.value for state in states]
+        query = select(jobs.c.id).where(jobs.c.id == job_id, jobs.c.state.in_(values))
+
+        def work(connection: Connection) -> T | None:
+            held = connection.execute(query.with_for_update()).first()
+            return None if held is None else action()
+
+        return self.database.write(work)
 
     def requeue_silent(self, seen: Silence, reason: str) -> Job | None:
         """The reaper's verdict on a silent worker; None if the worker spoke up meanwhile."""

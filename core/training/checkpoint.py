@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -12,8 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core.artifacts import sync
+from core.disk import make_room
 
 KEEP = 2
+log = logging.getLogger("foglab.checkpoint")
 
 
 class Stateful(Protocol):
@@ -43,21 +46,36 @@ class GeneratorState:
 
 
 def save_checkpoint(folder: Path, step: int, parts: Mapping[str, Stateful]) -> None:
-    """Write `folder/<step>`: temporary folder, fsync, checksums, rename, fsync; keep the last two."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary, final = folder / f".{step:08d}.{os.getpid()}", folder / f"{step:08d}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
+    """Write `folder/<step>`: temporary folder, fsync, checksums, rename, fsync; keep the last two.
+
+    The parent of `folder` must exist: a run that was given to another attempt has been moved, and
+    what a stale process still wants to save must fail. Raises `DiskFull`, or what the system says
+    about a full disk; the checkpoints of before stay as they are.
+    """
+    final = folder / f"{step:08d}"
+    if _whole(final):
+        return  # what follows a step depends on seed and step: this is the same one again
+    folder.mkdir(exist_ok=True)
     tensors: dict[str, torch.Tensor] = {}
     state = {name: _split(part.state_dict(), tensors) for name, part in parts.items()}
-    save_file(tensors, temporary / "tensors.safetensors")
-    (temporary / "state.json").write_text(json.dumps({"step": step, "parts": state}))
-    sums = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in temporary.iterdir()}
-    (temporary / "manifest.json").write_text(json.dumps(sums))
-    for path in (*temporary.iterdir(), temporary):
-        sync(path)
-    shutil.rmtree(final, ignore_errors=True)
-    temporary.rename(final)
+    text = json.dumps({"step": step, "parts": state})
+    make_room(folder, len(text) + sum(t.nbytes for t in tensors.values()))
+    temporary = folder / f".{step:08d}.{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        save_file(tensors, temporary / "tensors.safetensors")
+        (temporary / "state.json").write_text(text)
+        sums = {p.name: _digest(p) for p in temporary.iterdir()}
+        (temporary / "manifest.json").write_text(json.dumps(sums))
+        for path in (*temporary.iterdir(), temporary):
+            sync(path)
+        if final.exists():  # damaged: out of the way in one step
+            final.rename(folder / f".{step:08d}.damaged")
+        temporary.rename(final)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)  # its room is needed
+        raise
     sync(folder)
     for old in sorted(p for p in folder.iterdir() if p.name.isdigit())[:-KEEP]:
         shutil.rmtree(old)
@@ -76,6 +94,7 @@ def restore(folder: Path, parts: Mapping[str, Stateful]) -> int:
             for name, part in parts.items():
                 part.load_state_dict(_join(saved["parts"][name], tensors))
             return int(saved["step"])
+        log.warning("checkpoint %s is damaged and is passed over", path.name)
     return 0
 
 
@@ -83,11 +102,15 @@ def _whole(path: Path) -> bool:
     try:
         sums: dict[str, str] = json.loads((path / "manifest.json").read_text())
         return {"tensors.safetensors", "state.json"} <= sums.keys() and all(
-            hashlib.sha256((path / name).read_bytes()).hexdigest() == digest
-            for name, digest in sums.items()
+            _digest(path / name) == digest for name, digest in sums.items()
         )
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):
         return False
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _split(value: Any, tensors: dict[str, torch.Tensor]) -> Any:

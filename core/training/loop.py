@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from core.artifacts import make_folder
 from core.recorder import Cancelled, Recorder
 from core.training.checkpoint import Stateful, restore, save_checkpoint
 
@@ -15,6 +16,7 @@ def resumable_steps(
 
     Restores `parts` first, saves them every `save_every` steps, at the end, and when cancelled.
     """
+    make_folder(folder)
     start = restore(folder, parts)
     if start < total:  # a finished loop leaves the metrics of what came after it alone
         recorder.rewind(start)

@@ -46,6 +46,7 @@ class Expected:
     cancel: bool = False
     due: float = 0.0
     ended_by: str | None = None
+    needs: int | None = None
     output: str = field(default="", compare=False)
 
 
@@ -85,6 +86,7 @@ class Engine(RuleBasedStateMachine):
             expected.state = JobState.RUNNING
             expected.epoch += 1
             expected.attempt += 1
+            expected.needs = None
         return job_id, expected.epoch
 
     @rule(claim=claims)
@@ -113,6 +115,23 @@ class Engine(RuleBasedStateMachine):
         if self.is_ours(claim, self.store.release):
             self.model[claim[0]].attempt -= not self.model[claim[0]].cancel
             self.again(claim[0], pause=0)
+
+    @rule(claim=claims)
+    def defer(self, claim: tuple[str, int]) -> None:
+        if self.is_ours(claim, self.store.defer, 1 << 30, 15.0):
+            one = self.model[claim[0]]
+            one.attempt -= not one.cancel
+            if one.cancel:
+                self.end(claim[0], JobState.CANCELLED)
+            else:
+                one.state, one.due, one.needs = JobState.QUEUED, self.clock.now + 15, 1 << 30
+
+    @rule(job_id=jobs)
+    def postpone(self, job_id: str) -> None:
+        ready = self.is_ready(job_id)
+        self.store.postpone(job_id, 1 << 20, 15.0)
+        if ready:
+            self.model[job_id].due, self.model[job_id].needs = self.clock.now + 15, 1 << 20
 
     @rule(claim=claims)
     def crash(self, claim: tuple[str, int]) -> None:
@@ -224,7 +243,7 @@ class Engine(RuleBasedStateMachine):
             one.ended_by = bad[0]
             return
         one.state, one.attempt, one.cancel, one.ended_by = JobState.QUEUED, 0, False, None
-        one.due = 0.0
+        one.due, one.needs = 0.0, None
         for other, expected in self.model.items():
             if job_id in expected.waits and expected.ended_by == job_id:
                 self.reopen(other)
@@ -239,7 +258,13 @@ def _everything(connection: Connection) -> tuple[list[Job], set[str]]:
 def _seen(job: Job) -> Expected:
     waits = tuple(sorted(job.depends_on))
     return Expected(
-        waits, job.state, job.epoch, job.attempt, job.cancel_requested, ended_by=job.ended_by
+        waits,
+        job.state,
+        job.epoch,
+        job.attempt,
+        job.cancel_requested,
+        ended_by=job.ended_by,
+        needs=job.needs_bytes,
     )
 
 

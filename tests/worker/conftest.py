@@ -65,7 +65,12 @@ class Lab:
 
     def saved(self, job: Job) -> int:
         """Step of the checkpoint."""
-        return int(json.loads((self.folder(job) / "checkpoints" / "step.json").read_text()))
+        (path,) = self.checkpoints(job)
+        return int(json.loads(path.read_text()))
+
+    def checkpoints(self, job: Job) -> list[Path]:
+        """The checkpoint, under the number of whatever attempt has it now."""
+        return list(self.folder(job).glob("checkpoints-*/step.json"))
 
     def metrics(self, job: Job) -> list[int]:
         """Steps with metrics."""

@@ -39,8 +39,7 @@ class Running:
 
     def until_saved(self) -> None:
         """Let it count past its first checkpoint."""
-        path = self.lab.folder(self.job) / "checkpoints" / "step.json"
-        wait_until(path.exists)
+        wait_until(lambda: self.lab.checkpoints(self.job))
 
     def join(self) -> Job | None:
         self.thread.join(30)
@@ -202,7 +201,7 @@ def test_job_ends_with_a_checkpoint_when_its_launcher_is(
     with subprocess.Popen([sys.executable, "-c", _LAUNCHER, job.id]) as launcher:
         pid = lab.pid(job)
         tree = [pid, *_children(pid)]
-        wait_until((lab.folder(job) / "checkpoints" / "step.json").exists)
+        wait_until(lambda: lab.checkpoints(job))
         launcher.send_signal(end)
         wait_until(lambda: not any(alive(p) for p in tree), 10)
         launcher.kill()

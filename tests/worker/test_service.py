@@ -113,7 +113,7 @@ def test_job_of_a_killed_worker_is_finished_by_the_next(
     first = programs.worker()
     job = lab.submit(COUNTS, steps=100)
     pid = lab.pid(job)
-    wait_until(lambda: (lab.folder(job) / "checkpoints" / "step.json").exists())
+    wait_until(lambda: lab.checkpoints(job))
     first.kill()
     wait_until(lambda: not alive(pid), 10)
     programs.worker()
