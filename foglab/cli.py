@@ -15,6 +15,7 @@ from foglab import doctor as doctoring
 from foglab import storage
 from foglab.datasets import dataset
 from foglab.policies import policy
+from foglab.run_policy import run_policy
 from foglab.show import follow, jobs_table
 from foglab.terminal import Commands, Place, err, out, place
 from foglab.tokens import environment_of, projects, tokens
@@ -33,6 +34,7 @@ app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="token")
 app.add_typer(projects, name="project")
 app.command()(evaluate)
+app.command("run-policy")(run_policy)
 for command in (storage.backup, storage.restore, storage.gc):
     app.command()(command)
 

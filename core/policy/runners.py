@@ -4,7 +4,7 @@ ONNX runs without torch, which is loaded for the other formats only.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,16 @@ def open_export(folder: Path, format: str | None = None) -> Runner:
     if chosen not in there:
         raise ValueError(f"{folder} holds {', '.join(there)}, not {chosen}")
     return Runner(config, chosen, OPENERS[chosen](folder))
+
+
+def open_model(folder: Path, told: Mapping[str, Any] | None = None) -> Runner:
+    """A policy's own folder, as its job left it; `told` is what an export would know besides."""
+    from core.policy.step import PolicyStep
+
+    if not (folder / "local" / "config.json").is_file():
+        raise ValueError(f"{folder} is no policy: it has no local model beside the actor")
+    step = PolicyStep.of_folder(folder)
+    return Runner({**step.sizes(), **(told or {})}, "policy", of_module(step))
 
 
 def open_onnx(folder: Path) -> StepFunction:
