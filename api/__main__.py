@@ -6,6 +6,7 @@ import logging
 import socket
 import sys
 from datetime import UTC, datetime
+from ipaddress import ip_address
 
 import uvicorn
 
@@ -40,19 +41,23 @@ def main() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # Not uvicorn's own fd option: it takes the socket for a Unix one and leaves Nagle's delay on.
+    sockets = None if options.fd is None else [socket.socket(fileno=options.fd)]
+    host = options.host if sockets is None else sockets[0].getsockname()[0]
     config = uvicorn.Config(
-        create_app(),
+        create_app(loopback=host == "localhost" or ip_address(host).is_loopback),
         host=options.host,
         port=options.port,
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=3,
+        ws="websockets-sansio",
+        ws_max_size=1 << 20,
+        ws_per_message_deflate=False,  # pixels: it would cost more time than it saves
         # X-Forwarded-… is believed only from a proxy on this machine.
         forwarded_allow_ips="127.0.0.1",
     )
-    # Not uvicorn's own fd option: it takes the socket for a Unix one and leaves Nagle's delay on.
-    sockets = None if options.fd is None else [socket.socket(fileno=options.fd)]
     uvicorn.Server(config).run(sockets)
 
 

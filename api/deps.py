@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from api.errors import Problem
 from api.settings import Settings
 from api.signing import Signer
+from api.simulator import Simulator
 from api.storage import Sizes
 from api.uploads import Uploads
 from core.artifacts import Artifacts
@@ -36,6 +37,7 @@ class Services:
     uploads: Uploads
     signer: Signer
     sizes: Sizes
+    simulator: Simulator
 
     def of(self, token: Token) -> "Services":
         """With the rows and uploads of the token's project only, signing in its name."""

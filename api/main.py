@@ -16,6 +16,7 @@ from api.errors import Problem
 from api.middleware import Guard
 from api.routes import (
     admin,
+    compat,
     datasets,
     detections,
     evaluations,
@@ -24,12 +25,17 @@ from api.routes import (
     models,
     operations,
     pipelines,
+    play,
+    policies,
     rollouts,
+    sim,
+    sim_stream,
     specs,
     uploads,
 )
 from api.settings import Settings
 from api.signing import Signer, load_secret
+from api.simulator import Simulator
 from api.storage import Sizes
 from api.uploads import Uploads
 from api.views import PREFIX
@@ -47,9 +53,12 @@ from core.jobs.errors import (
     UploadNotFound,
 )
 from core.jobs.store import Store
+from core.jobs.wire import simulator_socket
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", *play.FILES})
 """The only paths that answer without a token. All else is denied by its router."""
+SOCKET_PATHS = frozenset({f"{PREFIX}/sim/ws"})
+"""WebSockets: a browser cannot send a header there, so the first message is the token."""
 SIGNED_PATHS = frozenset(
     {
         f"{PREFIX}/datasets/{{dataset_id}}/episodes/{{n}}/video",
@@ -61,8 +70,11 @@ SIGNED_PATHS = frozenset(
 """The only paths that take a signature instead of a token."""
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """The API on one installation; nothing is opened before the application starts."""
+def create_app(settings: Settings | None = None, *, loopback: bool = False) -> FastAPI:
+    """The API on one installation; nothing is opened before the application starts.
+
+    `loopback`: it will listen on this machine alone.
+    """
     settings = settings or Settings()
     app = FastAPI(
         title="foglab",
@@ -77,6 +89,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     _include_routers(app)
+    if settings.compat_model:
+        chosen = (settings.compat_model, settings.compat_max_steps)
+        app.include_router(compat.make_router(*chosen, loopback))
     _install_errors(app)
     app.add_middleware(Guard, body_limit=_body_limit(settings.max_body_bytes))
     if settings.cors_origins:
@@ -96,14 +111,17 @@ _TUS = ("Tus-Resumable", "Upload-Offset", "Upload-Length", "Upload-Metadata", "U
 def _include_routers(app: FastAPI) -> None:
     protected = APIRouter(prefix=PREFIX, dependencies=[Depends(caller)])
     results = (models, rollouts, evaluations, exports)
-    for module in (uploads, detections, datasets, jobs, pipelines, *results, specs, admin):
+    worlds = (sim, policies)
+    for module in (uploads, detections, datasets, jobs, pipelines, *results, specs, *worlds, admin):
         protected.include_router(module.router)
     signed = APIRouter(prefix=PREFIX)
     signed.include_router(datasets.videos)
     signed.include_router(rollouts.videos)
     signed.include_router(models.downloads)
     signed.include_router(exports.downloads)
-    for router in (signed, protected, operations.open_router, operations.router):
+    signed.include_router(sim_stream.sockets)
+    opened = (operations.open_router, play.open_router)
+    for router in (signed, protected, *opened, operations.router):
         app.include_router(router)
 
 
@@ -153,7 +171,8 @@ def _body_limit(most: int) -> Callable[[Scope], int | None]:
     def limit(scope: Scope) -> int | None:
         # Bytes of uploads go to the disk as they come, and the handler counts them.
         chunk = scope["method"] == "PATCH" and scope["path"].startswith(f"{PREFIX}/uploads/")
-        return None if chunk else most
+        asked = scope["path"].startswith(f"{PREFIX}/policies/")
+        return None if chunk else policies.MOST_BODY_BYTES if asked else most
 
     return limit
 
@@ -169,6 +188,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], Any]:
                 yield
             finally:
                 group.cancel_scope.cancel()
+        await services.simulator.close()
         await run_sync(services.store.close)
 
     return lifespan
@@ -184,6 +204,7 @@ def _open(settings: Settings) -> Services:
         artifacts=artifacts,
         uploads=Uploads(artifacts, store),
         sizes=Sizes(artifacts.root),
+        simulator=Simulator(simulator_socket(artifacts.root)),
         signer=Signer(load_secret(settings.home / "secret"), settings.signed_url_seconds),
     )
 

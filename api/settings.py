@@ -25,6 +25,10 @@ class Settings(BaseSettings):
     upload_days: float = Field(1.0, description="Days that an unfinished upload is kept")
     signed_url_seconds: int = Field(3600, description="How long a signed video address works")
     event_seconds: float = Field(0.25, description="How often an event stream looks for news")
+    compat_model: str = Field(
+        "", description="Global model that Gym-style clients at the server's root play; none: off"
+    )
+    compat_max_steps: int = Field(200, ge=1, description="Steps of an episode of such clients")
 
     @property
     def environment(self) -> Environment:

@@ -1,4 +1,4 @@
-"""The whole service on one machine: broker, API, workers and dashboard under one supervisor."""
+"""The whole service on one machine: broker, API, simulator, workers and dashboard, supervised."""
 
 import contextlib
 import importlib.util
@@ -126,6 +126,8 @@ class Service:
         command = [sys.executable, "-m", "api", "--fd", str(descriptor)]
         fds = (lock, descriptor)
         programs.append(Program("api", command, logs / "api.log", environ, fds, stop_seconds=8))
+        simulator, log = [sys.executable, "-m", "worker.simulator"], logs / "simulator.log"
+        programs.append(Program("simulator", simulator, log, environ, (lock,), stop_seconds=5))
         for queue in QUEUES:
             name = f"worker-{queue}"
             log = logs / f"{name}.log"

@@ -69,14 +69,14 @@ def create(
         Announced(filename, upload_length, sha256), s.settings.upload_quota_bytes
     )
     if upload_length == 0:
-        _settled(s, upload_id)
+        settled(s, upload_id)
     return Response(status_code=201, headers=TUS | {"Location": f"/api/v1/uploads/{upload_id}"})
 
 
 @router.head("/{upload_id}", dependencies=[TusVersion])
 def offset(upload_id: str, s: ServicesDep) -> Response:
     """How many bytes have arrived, to go on from there."""
-    upload = _settled(s, known_id(upload_id))
+    upload = settled(s, known_id(upload_id))
     sizes = {"Upload-Offset": str(upload.offset), "Upload-Length": str(upload.size)}
     return Response(status_code=200, headers=TUS | sizes)
 
@@ -84,7 +84,7 @@ def offset(upload_id: str, s: ServicesDep) -> Response:
 @router.get("/{upload_id}")
 def get(upload_id: str, s: ServicesDep) -> Upload:
     """State of an upload; `sha256` once it is complete."""
-    return _settled(s, known_id(upload_id))
+    return settled(s, known_id(upload_id))
 
 
 @router.patch(
@@ -121,7 +121,7 @@ async def append(
         await run_sync(writer.commit, checksum)
         reached = writer.offset
     if reached == writer.announced.size:
-        await run_sync(_settled, s, upload_id)
+        await run_sync(settled, s, upload_id)
     return Response(status_code=204, headers=TUS | {"Upload-Offset": str(reached)})
 
 
@@ -163,7 +163,7 @@ async def _receive(request: Request, writer: Writer) -> None:
     await run_sync(writer.write, buffer)
 
 
-def _settled(s: Services, upload_id: str) -> Upload:
+def settled(s: Services, upload_id: str) -> Upload:
     """The upload; a complete one is listed in the database, as its last step."""
     upload = s.uploads.settle(upload_id)
     if upload.complete and upload.sha256 is not None:

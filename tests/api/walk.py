@@ -79,6 +79,7 @@ def make_things(service: Service) -> Things:
         "job_id": job,
         "model_id": model,
         "n": "0",
+        "policy_id": model,
         "rollout_id": rollout,
         "token_id": store.issue_token("ours-and-secret")[0].id,
         "upload_id": upload,

@@ -22,7 +22,7 @@ every_service = pytest.mark.parametrize("name", sorted(SERVICES))
 
 
 def test_all_parts_of_the_service_are_there() -> None:
-    programs = {"api", "dashboard", "migrate", "worker-cpu", "worker-gpu"}
+    programs = {"api", "dashboard", "migrate", "simulator", "worker-cpu", "worker-gpu"}
     assert set(SERVICES) == STORES | programs
 
 
@@ -66,7 +66,7 @@ def test_ports_are_published_on_this_machine_only(name: str) -> None:
 
 def test_stores_and_workers_have_no_way_out() -> None:
     inner = {n for n, network in STACK["networks"].items() if network.get("internal")}
-    for name in STORES | ONE_SHOT | {"worker-cpu", "worker-gpu"}:
+    for name in STORES | ONE_SHOT | {"simulator", "worker-cpu", "worker-gpu"}:
         assert set(SERVICES[name]["networks"]) <= inner
     assert SERVICES["dashboard"]["networks"] == ["front"]
 
@@ -96,6 +96,7 @@ def test_each_service_sees_only_the_secrets_it_needs() -> None:
         "worker-cpu": both,
         "worker-gpu": both,
         "dashboard": set(),
+        "simulator": set(),
     }
 
 
@@ -108,14 +109,14 @@ def test_redis_asks_for_a_password_and_forgets_nothing() -> None:
 
 
 def test_programs_start_after_the_migration() -> None:
-    for name in ("api", "worker-cpu", "worker-gpu"):
+    for name in ("api", "simulator", "worker-cpu", "worker-gpu"):
         needed = SERVICES[name]["depends_on"]["migrate"]
         assert needed == {"condition": "service_completed_successfully"}
 
 
 def test_files_are_shared_by_the_api_and_the_workers() -> None:
     sharing = {n for n, s in SERVICES.items() if "foglab-data:/data" in s.get("volumes", ())}
-    assert sharing == {"api", "worker-cpu", "worker-gpu"}
+    assert sharing == {"api", "simulator", "worker-cpu", "worker-gpu"}
 
 
 def test_gpu_is_asked_for_in_the_override_only() -> None:

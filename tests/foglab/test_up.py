@@ -23,7 +23,7 @@ from foglab.sockets import HOST, listen
 from foglab.supervisor import Program, Supervisor
 from foglab.up import Addresses, Service, greeting
 
-PROGRAMS = ("broker", "api", "worker-ingest", "worker-gpu", "dashboard")
+PROGRAMS = ("broker", "api", "simulator", "worker-ingest", "worker-gpu", "dashboard")
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:

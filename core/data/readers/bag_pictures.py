@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 
 from core.data.episode import EpisodeError
+from core.data.pictures import MOST_PIXELS, decoded, kind_of
 from core.data.readers.bag_file import Bag
 from core.data.readers.files import damaged
-from core.data.readers.pictures import MOST_PIXELS, decoded, kind_of
 from core.data.readers.ros_messages import Message, MessageError
 
 _PLAIN = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1, "8UC1": 1, "8UC3": 3}

@@ -10,11 +10,11 @@ import numpy as np
 
 from core.data.codes import Remark
 from core.data.episode import EpisodeError
+from core.data.pictures import decoded, kind_of, size_of
 from core.data.readers.archive import printable
 from core.data.readers.base import Field
 from core.data.readers.beside import BesideReader, Pairing, Seen, tables
 from core.data.readers.files import Files, damaged
-from core.data.readers.pictures import decoded, kind_of, size_of
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 _MOST_BYTES = 64 << 20

@@ -3,9 +3,9 @@
 import numpy as np
 
 from core.data.episode import EpisodeError
+from core.data.pictures import decoded, kind_of, size_of
 from core.data.readers.base import Rows
 from core.data.readers.files import damaged
-from core.data.readers.pictures import decoded, kind_of, size_of
 
 _LEAST_BYTES = 64
 """Of a row that may hold a picture; shorter rows are numbers."""

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.data.episode import EpisodeError
+from core.data.pictures import kind_of, size_of
 from core.data.readers.base import Rows
 from core.data.readers.files import damaged
 from core.data.readers.packed import PackedPictures
-from core.data.readers.pictures import kind_of, size_of
 
 _ERRORS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError, MemoryError)
 _BATCH_ROWS = 16_384

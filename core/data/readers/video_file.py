@@ -10,8 +10,8 @@ from av.video.reformatter import VideoReformatter
 
 from core.data.codes import Remark
 from core.data.episode import EpisodeError
+from core.data.pictures import MOST_PIXELS
 from core.data.readers.files import damaged
-from core.data.readers.pictures import MOST_PIXELS
 
 CONTAINER = "mov,mp4,m4a,3gp,3g2,mj2"
 """The only kind that is opened: playlists and the like could name other files."""
