@@ -7,6 +7,7 @@ rows by mistake. `InstallationDep` sees all: for health, and for whoever runs th
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Header, Query
 from fastapi.requests import HTTPConnection
@@ -96,6 +97,9 @@ def caller_or_signature(
     if token is None:
         told = "It has expired or was changed, or the token that asked for it is not valid any more"
         raise Problem(403, "The address is not valid", told)
+    if connection.scope["type"] == "websocket":
+        _check_origin(connection, s.settings.cors_origins)
+        _require(token, "write")
     return token
 
 
@@ -155,9 +159,10 @@ def known_id(text: str) -> str:
 
 
 def _check_origin(connection: HTTPConnection, allowed: Sequence[str]) -> None:
-    """CORS does not cover WebSockets: a browser's must come from a dashboard of ours."""
+    """CORS does not cover WebSockets: a browser's must come from a page of ours."""
     origin = connection.headers.get("Origin")
-    if origin is not None and origin not in allowed:
+    own = origin is not None and urlsplit(origin).netloc == connection.headers.get("Host")
+    if origin is not None and not own and origin not in allowed:
         raise Problem(403, "The page may not connect", "Its origin is not in FOGLAB_CORS_ORIGINS")
 
 

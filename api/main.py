@@ -57,8 +57,6 @@ from core.jobs.wire import simulator_socket
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", *play.FILES})
 """The only paths that answer without a token. All else is denied by its router."""
-SOCKET_PATHS = frozenset({f"{PREFIX}/sim/ws"})
-"""WebSockets: a browser cannot send a header there, so the first message is the token."""
 SIGNED_PATHS = frozenset(
     {
         f"{PREFIX}/datasets/{{dataset_id}}/episodes/{{n}}/video",

@@ -13,7 +13,7 @@ from api.deps import CallerDep, Services, ServicesDep
 from api.errors import Problem
 from api.routes.uploads import settled
 from api.uploads import Announced
-from api.views import job_replies
+from api.views import PREFIX, job_replies
 from core.jobs import replies
 from core.jobs.errors import ArtifactNotFound
 from core.jobs.records import Token
@@ -97,6 +97,12 @@ class SimInfo(Reply):
     model: SimModel | None = None
 
 
+class Ticket(Reply):
+    """Where a browser, which cannot send a header there, opens the stream."""
+
+    url: str = Field(description="Signed: path and query of the WebSocket")
+
+
 class Saved(Reply):
     """The upload that the recording became, and the job that makes a dataset of it."""
 
@@ -133,6 +139,12 @@ async def close(body: Close, s: ServicesDep, caller: CallerDep) -> SimClosed:
     """End a session; closing it twice is no error."""
     header, _ = await s.simulator.ask("close", caller.id, body)
     return SimClosed.model_validate(header)
+
+
+@router.post("/ticket")
+def ticket(s: ServicesDep) -> Ticket:
+    """An address of `WS /sim/ws` that needs no header and works for a while."""
+    return Ticket(url=s.signer.sign(f"{PREFIX}/sim/ws"))
 
 
 @router.post("/save", status_code=202)

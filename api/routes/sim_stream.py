@@ -4,14 +4,13 @@ import asyncio
 import json
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, WebSocket
 from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
-from api.deps import Services
+from api.deps import Services, SignedCallerDep, SignedServicesDep
 from api.errors import Problem, field_errors
 from api.routes.sim import check_models, saved
 from core.jobs import wire
@@ -21,67 +20,30 @@ from core.jobs.simulation import Close, Reset, Save, Step
 
 sockets = APIRouter(prefix="/sim", tags=["simulator"])
 
-SIGN_IN_SECONDS = 15.0
 CHECK_SECONDS = 10.0
 """How long a token that was revoked may still be used."""
 MOST_AT_ONCE = 64
 MOST_BYTES = 65_536
 REFUSED = 4401
-"""Close code for a missing or invalid token."""
+"""Close code when the token is not valid any more."""
 
 
 @sockets.websocket("/ws")
-async def stream(socket: WebSocket) -> None:
-    """First message `{"token": "fog_…"}`, unless the handshake had the header; then requests."""
-    if not _allowed_origin(socket):
-        await socket.close(1008, "this origin may not connect")
-        return
+async def stream(socket: WebSocket, s: SignedServicesDep, token: SignedCallerDep) -> None:
+    """A token in the header, or for browsers an address from `POST /sim/ticket`."""
     await socket.accept()
-    try:
-        talk = await _signed_in(socket)
-        if talk is not None:
-            await talk.run()
-    except (WebSocketDisconnect, TimeoutError, RuntimeError):
-        pass
-
-
-def _allowed_origin(socket: WebSocket) -> bool:
-    """Pages of this service and of the dashboards; programs send no origin."""
-    origin = socket.headers.get("origin")
-    services: Services = socket.app.state.services
-    same = origin is not None and urlsplit(origin).netloc == socket.headers.get("host")
-    return origin is None or same or origin in services.settings.cors_origins
-
-
-async def _signed_in(socket: WebSocket) -> "Talk | None":
-    services: Services = socket.app.state.services
-    scheme, _, secret = socket.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        async with asyncio.timeout(SIGN_IN_SECONDS):
-            first = await socket.receive_text()
-        try:
-            secret = str(json.loads(first[:1000])["token"])
-        except (ValueError, KeyError, TypeError):
-            secret = ""
-    token = await run_sync(_valid, services, secret)
-    if token is None:
-        await socket.close(REFUSED, "the token is not valid, or may not write")
-        return None
     await socket.send_bytes(wire.pack({"id": 0, "ready": True}))
-    return Talk(socket, services, token, secret)
-
-
-def _valid(services: Services, secret: str) -> Token | None:
-    token = services.store.check_token(secret)
-    return token if token is not None and token.allows("write") else None
+    try:
+        await Talk(socket, s, token).run()
+    except (WebSocketDisconnect, RuntimeError):
+        return  # the caller has left
 
 
 class Talk:
     """One connection of one caller. The sessions that it opened end with it."""
 
-    def __init__(self, socket: WebSocket, services: Services, token: Token, secret: str) -> None:
-        self._socket, self._all, self._token, self._secret = socket, services, token, secret
-        self._services = services.of(token)
+    def __init__(self, socket: WebSocket, services: Services, token: Token) -> None:
+        self._socket, self._services, self._token = socket, services, token
         self._checked = time.monotonic()
         self._sessions: set[str] = set()
         self._sending = asyncio.Lock()
@@ -163,7 +125,7 @@ class Talk:
         if time.monotonic() - self._checked < CHECK_SECONDS:
             return True
         self._checked = time.monotonic()
-        return await run_sync(_valid, self._all, self._secret) is not None
+        return await run_sync(self._services.store.valid_token, self._token.id) is not None
 
     async def _close_quietly(self, session: str) -> None:
         try:

@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from api.main import create_app
+from api.routes import sim_stream
 from api.settings import Settings
 from core.jobs import wire
 from core.jobs.records import ArtifactType
@@ -286,36 +287,48 @@ def test_many_sessions_play_over_one_socket(
     assert status == 410
 
 
-def test_a_browser_signs_in_by_its_first_message(service: Service, played: tuple[str, str]) -> None:
-    for allowed in ("http://dashboard.test", service.url):
-        with connect(address(service), origin=allowed) as socket:  # type: ignore[arg-type]
+def test_a_browser_comes_with_a_signed_address(
+    service: Service, played: tuple[str, str], http: httpx.Client
+) -> None:
+    url = service.url.replace("http", "ws", 1) + http.post(f"{SIM}/ticket").json()["url"]
+    for origin in ("http://dashboard.test", service.url):
+        with connect(url, origin=origin) as socket:  # type: ignore[arg-type]
             player = Player(socket)
-            assert player.ask(token=service.token)[0]["ready"]
+            assert player.hear()[0]["ready"]
             assert "session_id" in player.ask(op="reset", model=played[0])[0]
-
-
-@pytest.mark.parametrize("first", ['{"token": "fog_garbage"}', "{}", "no json", '["token"]'])
-def test_a_socket_without_a_valid_token_is_closed(service: Service, first: str) -> None:
-    with connect(address(service)) as socket:
-        socket.send(first)
-        with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=60)
-    assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 4401
+    for changed, origin in (
+        (url + "0", service.url),
+        (address(service), service.url),
+        (url, "http://evil.test"),
+    ):
+        with pytest.raises(InvalidStatus) as refused:
+            connect(changed, origin=origin)  # type: ignore[arg-type]
+        assert refused.value.response.status_code in {401, 403}
 
 
 def test_a_reading_token_may_not_play(service: Service) -> None:
     token = service.store.create_token("reader", scopes=["read"])
-    with connect(address(service)) as socket:
-        socket.send(json.dumps({"token": token}))
-        with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=60)
+    reader = {"Authorization": f"Bearer {token}"}
+    with pytest.raises(InvalidStatus):
+        connect(address(service), additional_headers=reader)
+    assert httpx.post(f"{service.url}{SIM}/ticket", headers=reader).status_code == 403
 
 
-def test_pages_of_other_origins_may_not_connect(service: Service) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        connect(address(service), origin="http://evil.test")  # type: ignore[arg-type]
-    assert refused.value.response.status_code == 403
+def test_a_revoked_token_stops_the_stream(
+    service: Service, played: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sim_stream, "CHECK_SECONDS", 0.0)
+    token, secret = service.store.issue_token("soon revoked")
+    headers = {"Authorization": f"Bearer {secret}"}
+    with connect(address(service), additional_headers=headers) as socket:
+        player = Player(socket)
+        player.hear()
+        assert "session_id" in player.ask(op="reset", model=played[0])[0]
+        service.store.revoke_token(token.id)
+        with pytest.raises(ConnectionClosed) as closed:
+            player.ask(op="reset", model=played[0])
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4401
 
 
 # --- When the simulator is away
