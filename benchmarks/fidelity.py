@@ -104,7 +104,7 @@ def measure(
         real = frames[:, SEEN:]
         imagined = {
             "global": open_loop(model, frames[:, before:], actions[:, before:], generator)[0],
-            "local": dream(local, frames, actions, SEEN),
+            "local": dream(local, frames, actions, SEEN)[0],
             "still": frames[:, SEEN - 1 : SEEN].expand_as(real),
         }
         parts.append(

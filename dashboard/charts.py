@@ -103,6 +103,65 @@ def fidelity(imagined: Sequence[float], static: Sequence[float], height: int = 2
     return figure
 
 
+def action_gain(shuffled: Sequence[float], gain: Sequence[float], height: int = 280) -> go.Figure:
+    """PSNR by imagined step with the logged actions, and with those of another episode."""
+    figure = _figure("Likeness with right and with wrong actions", height)
+    steps = list(range(1, len(gain) + 1))
+    right = [a + b for a, b in zip(shuffled, gain, strict=True)]
+    figure.add_scatter(x=steps, y=right, name="logged actions", line={"color": BLUE})
+    other = {"color": ORANGE, "dash": "dash"}
+    figure.add_scatter(x=steps, y=list(shuffled), name="of another episode", line=other)
+    figure.update_xaxes(title_text="imagined step")
+    figure.update_yaxes(title_text="PSNR in dB")
+    figure.update_layout(showlegend=True)
+    return figure
+
+
+def calibration(imagined: Sequence[float], logged: Sequence[float], height: int = 280) -> go.Figure:
+    """Mean logged over mean imagined reward of each bin; on the dashed line they are equal."""
+    figure = _figure("Logged over imagined reward, in bins", height)
+    ends = [min(*imagined, *logged), max(*imagined, *logged)]
+    equal = {"color": GREY, "dash": "dash"}
+    figure.add_scatter(x=ends, y=ends, mode="lines", line=equal, name="equal", hoverinfo="skip")
+    figure.add_scatter(
+        x=list(imagined),
+        y=list(logged),
+        mode="lines+markers",
+        line={"color": BLUE},
+        name="bins",
+        hovertemplate="imagined %{x:.3g}, logged %{y:.3g}<extra></extra>",
+    )
+    figure.update_xaxes(title_text="imagined")
+    figure.update_yaxes(title_text="logged")
+    return figure
+
+
+def error_map(
+    rows: Mapping[str, Sequence[float | None]], current: str | None = None, height: int = 0
+) -> go.Figure:
+    """PSNR of every rollout by imagined step, first row on top; dark is where it goes astray."""
+    names = list(rows)[::-1]
+    figure = _figure("Every rollout by imagined step (PSNR in dB)", height or 90 + 26 * len(names))
+    figure.add_heatmap(
+        x0=1,
+        dx=1,
+        y=[f"▸ {n}" if n == current else n for n in names],
+        z=[list(rows[n]) for n in names],
+        colorscale="Viridis",
+        colorbar={"thickness": 10, "len": 1, "outlinewidth": 0},
+        hovertemplate="%{y}, step %{x}: %{z:.1f} dB<extra></extra>",
+    )
+    figure.update_xaxes(title_text="imagined step")
+    return figure
+
+
+def bounds(value: object) -> tuple[float, float] | None:
+    """An interval of a result as two numbers."""
+    if not isinstance(value, list | tuple) or len(value) != 2 or None in value:
+        return None
+    return value[0], value[1]
+
+
 def bars(
     title: str,
     rows: Mapping[str, tuple[float, tuple[float, float] | None]],

@@ -17,6 +17,7 @@ PAGES = {
     "jobs": ("Jobs", "list_alt"),
     "rollouts": ("Rollouts", "movie"),
     "models": ("Models", "hub"),
+    "gate": ("Good enough?", "verified"),
 }
 """File in app_pages to its title and Material symbol, in the order of the menu."""
 HIDDEN = {"job": ("Job", "list_alt"), "formats": ("Formats", "menu_book")}

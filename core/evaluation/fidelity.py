@@ -21,6 +21,8 @@ class Fidelity:
     static: Float[Tensor, " horizon"]
     reward_correlation: float | None
     """Pearson correlation of imagined and logged rewards over all imagined steps."""
+    imagined_rewards: Float[Tensor, "count horizon"]
+    logged_rewards: Float[Tensor, "count horizon"] | None
 
 
 def psnr(frames: Tensor, reference: Tensor) -> Float[Tensor, "*batch"]:
@@ -59,23 +61,25 @@ def fidelity(model: GlobalModel, windows: Windows, count: int, seed: int) -> Fid
     imagined, rewards = open_loop(model, frames, actions, generator)
     context = model.config.context
     real, last = frames[:, context:], frames[:, context - 1 : context]
-    correlation = None
+    rewards, logged, correlation = rewards.cpu(), None, None
     if "reward" in batch:
-        logged = batch["reward"][:, context - 1 : -1]
-        correlation = float(np.corrcoef(logged.ravel(), rewards.cpu().numpy().ravel())[0, 1])
+        logged = torch.from_numpy(batch["reward"][:, context - 1 : -1])
+        correlation = float(np.corrcoef(logged.numpy().ravel(), rewards.numpy().ravel())[0, 1])
     quality, static = psnr(imagined, real).mean(0), psnr(last, real).mean(0)
-    return Fidelity(quality.cpu(), static.cpu(), correlation)
+    return Fidelity(quality.cpu(), static.cpu(), correlation, rewards, logged)
 
 
 @torch.no_grad()
-def dream(local: LocalModel, frames: Tensor, actions: Tensor, seen: int) -> Tensor:
-    """The local model's own imagination: frames (batch, length - seen, 3, H, W), through the prior.
+def dream(local: LocalModel, frames: Tensor, actions: Tensor, seen: int) -> tuple[Tensor, Tensor]:
+    """The local model's own imagination, through the prior, with the logged actions.
 
-    `frames` (batch, length, 3, H, W), of which `seen` are filtered, and logged `actions`.
+    `frames` (batch, length, 3, H, W), of which `seen` are filtered; returns imagined frames
+    (batch, length - seen, 3, H, W) and rewards (batch, length - seen).
     """
     state = local.burn_in(frames[:, :seen], actions[:, :seen])
-    imagined = []
+    imagined, rewards = [], []
     for t in range(seen - 1, frames.shape[1] - 1):
         state = local.rssm.imagine(state, actions[:, t])
         imagined.append(quantise(local.decode(state)))
-    return torch.stack(imagined, 1)
+        rewards.append(local.reward(state))
+    return torch.stack(imagined, 1), torch.stack(rewards, 1)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.global_model.model import GlobalModel
+from core.global_model.model import GlobalModel, quantise
 from core.local_model.model import LocalModel
 from core.policy.actor_critic import Actor
 
@@ -17,6 +17,8 @@ class Imagined(NamedTuple):
     frames: Float[Tensor, "batch horizon 3 height width"]
     rewards: Float[Tensor, "batch horizon"]
     actions: Float[Tensor, "batch horizon dim"]
+    terminated: Float[Tensor, "batch horizon"]
+    """Probability that the step ended the episode; imagination goes on all the same."""
 
 
 @torch.no_grad()
@@ -36,7 +38,7 @@ def imagine_policy(
     context = model.config.context
     state = local.burn_in(frames, actions)
     past, taken = frames[:, -context:], actions[:, -context:].clone()
-    imagined, rewards, acted = [], [], []
+    imagined, rewards, acted, ended = [], [], [], []
     for _ in range(horizon):
         action = actor(state.features).mode
         acted.append(action)
@@ -47,4 +49,23 @@ def imagine_policy(
         taken = torch.cat([taken[:, 1:], torch.zeros_like(taken[:, :1])], 1)
         imagined.append(step.frame)
         rewards.append(step.reward)
-    return Imagined(torch.stack(imagined, 1), torch.stack(rewards, 1), torch.stack(acted, 1))
+        ended.append(step.terminated)
+    return Imagined(*(torch.stack(part, 1) for part in (imagined, rewards, acted, ended)))
+
+
+@torch.no_grad()
+def dream_policy(
+    actor: Actor,
+    local: LocalModel,
+    frames: Float[Tensor, "batch burn_in 3 height width"],
+    actions: Float[Tensor, "batch burn_in dim"],
+    horizon: int,
+) -> tuple[Float[Tensor, "batch horizon 3 height width"], Float[Tensor, "batch horizon"]]:
+    """Frames and rewards of the policy in the local model's own dream, from real starts on."""
+    state = local.burn_in(frames, actions)
+    dreamed, rewards = [], []
+    for _ in range(horizon):
+        state = local.rssm.imagine(state, actor(state.features).mode)
+        dreamed.append(quantise(local.decode(state)))
+        rewards.append(local.reward(state))
+    return torch.stack(dreamed, 1), torch.stack(rewards, 1)

@@ -83,8 +83,8 @@ def run_episodes(
     With `max_steps` each is cut off after that many steps, if it has not ended before.
     """
     envs = [make_env() for _ in range(episodes)]
-    starts = np.random.default_rng(seed).integers(2**31, size=episodes)
-    observations = [e.reset(seed=int(s))[0] for e, s in zip(envs, starts, strict=True)]
+    starts = start_seeds(episodes, seed)
+    observations = [e.reset(seed=s)[0] for e, s in zip(envs, starts, strict=True)]
     policy.reset(episodes, seed)
     returns, ever = np.zeros(episodes), np.zeros(episodes, bool)
     success, running = np.zeros(episodes, bool), np.ones(episodes, bool)
@@ -101,6 +101,11 @@ def run_episodes(
     for env in envs:
         env.close()
     return Outcome(returns, success, ever)
+
+
+def start_seeds(episodes: int, seed: int) -> list[int]:
+    """Seeds of the starts of `run_episodes`."""
+    return [int(s) for s in np.random.default_rng(seed).integers(2**31, size=episodes)]
 
 
 def mean_interval(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import numpy as np
 import torch
 
 from core.artifacts import StagePaths
@@ -11,7 +12,8 @@ from core.data.windows import Windows
 from core.envs import TASKS
 from core.envs.camera import make_judge
 from core.envs.policies import RandomPolicy
-from core.evaluation.fidelity import fidelity
+from core.evaluation.calibration import calibration
+from core.evaluation.fidelity import Fidelity, fidelity
 from core.evaluation.gradients import (
     collect_situations,
     cosines,
@@ -20,6 +22,7 @@ from core.evaluation.gradients import (
 )
 from core.evaluation.imagination import imagine_policy
 from core.evaluation.rewards import reward_report
+from core.evaluation.sensitivity import action_sensitivity
 from core.evaluation.success import (
     BatchPolicy,
     LearnedBatch,
@@ -27,6 +30,7 @@ from core.evaluation.success import (
     mean_interval,
     run_episodes,
     share_interval,
+    start_seeds,
 )
 from core.global_model.model import GlobalModel, to_float
 from core.jobs.spec import EvaluateSpec
@@ -36,7 +40,11 @@ from core.recorder import Recorder
 from core.stages.setup import device, open_dataset, open_model, seed_everything
 
 IMAGINED_STEPS = 36
+MATCHED_STEPS = 36
+"""Steps of the policy in imagination and in the simulator whose returns are compared."""
 SITUATIONS = 200
+ACTION_STEPS, ACTION_WINDOWS = 10, 64
+"""Imagined steps and held-out windows that say whether actions matter to the model."""
 FINITE_STEP = 0.2
 """Half the distance of the finite differences, in units of the action."""
 
@@ -47,6 +55,8 @@ def run(spec: EvaluateSpec, paths: StagePaths, recorder: Recorder) -> dict[str, 
     dataset = open_dataset(spec, paths)
     model = open_model(GlobalModel, spec.global_model, paths).to(device())
     result = _fidelity(spec, dataset, model) | reward_report(model.reward, dataset, spec.seed)
+    recorder.raise_if_cancelled()
+    result |= _actions(spec, dataset, model)
     recorder.progress(1, 4, "fidelity")
     if spec.local_model is not None and spec.task is not None:
         local = open_model(LocalModel, spec.local_model, paths).to(device())
@@ -61,6 +71,7 @@ def run(spec: EvaluateSpec, paths: StagePaths, recorder: Recorder) -> dict[str, 
         recorder.progress(3, 4, "imagined return")
         if spec.task is not None:
             result |= _true(spec, spec.task, local, actor, recorder)
+            result |= _matched(spec, spec.task, model, local, actor)
     recorder.progress(4, 4, "done")
     (paths.out / "evaluation.json").write_text(json.dumps(result, indent=1))
     return result
@@ -79,6 +90,34 @@ def _fidelity(spec: EvaluateSpec, dataset: Dataset, model: GlobalModel) -> dict[
         "psnr": imagined,
         "static_psnr": static,
         "reward_correlation": found.reward_correlation,
+        **_calibration(model, found),
+    }
+
+
+def _calibration(model: GlobalModel, found: Fidelity) -> dict[str, Any]:
+    """Of rewards in the units of the logs; other rewards can be compared in rank alone."""
+    if found.logged_rewards is None or model.config.reward != "logged":
+        return {}
+    rewards = (found.imagined_rewards, found.logged_rewards)
+    told = calibration(*(r.double().numpy() for r in rewards))
+    bins = {
+        "imagined": told.imagined.tolist(),
+        "logged": told.logged.tolist(),
+        "counts": told.counts.tolist(),
+    }
+    return {"reward_calibration_error": told.error, "reward_calibration": bins}
+
+
+def _actions(spec: EvaluateSpec, dataset: Dataset, model: GlobalModel) -> dict[str, Any]:
+    longest = max(e.length for e in dataset.validation) - model.config.context
+    horizon = min(spec.horizon, longest, ACTION_STEPS)
+    found = action_sensitivity(model, dataset, horizon, ACTION_WINDOWS, spec.seed)
+    return {
+        "action_gain": float(found.gain[-1]),
+        "action_gain_interval": [float(bound) for bound in found.interval[-1]],
+        "action_gain_steps": horizon,
+        "action_gain_by_step": found.gain.tolist(),
+        "shuffled_psnr": found.shuffled.tolist(),
     }
 
 
@@ -144,3 +183,35 @@ def _true(
             f"{name}_return_interval": mean_interval(found.returns),
         }
     return result
+
+
+def _matched(
+    spec: EvaluateSpec, task: str, model: GlobalModel, local: LocalModel, actor: Actor
+) -> dict[str, Any]:
+    """The policy's first steps in both worlds, from the same first frames."""
+    env = make_judge(task, local.config.image_size)
+    first = [env.reset(seed=s)[0]["pixels"] for s in start_seeds(spec.episodes, spec.seed)]
+    env.close()
+    frames = to_float(torch.from_numpy(np.stack(first)).to(device()))[:, None]
+    still = frames.expand(-1, model.config.context, -1, -1, -1)
+    idle = torch.zeros(*still.shape[:2], local.config.action_dim, device=device())
+    generator = torch.Generator().manual_seed(spec.seed)
+    found = imagine_policy(actor, model, local, still, idle, MATCHED_STEPS, generator)
+    ended = (found.terminated > 0.5).cumsum(1) - (found.terminated > 0.5).int()
+    imagined = (found.rewards * (ended == 0)).sum(1).double().cpu().numpy()
+    true = run_episodes(
+        lambda: make_judge(task, local.config.image_size),
+        LearnedBatch(actor, local),
+        spec.episodes,
+        spec.seed,
+        max_steps=MATCHED_STEPS,
+    ).returns
+    return {
+        "matched_steps": MATCHED_STEPS,
+        "matched_imagined_return": float(imagined.mean()),
+        "matched_imagined_return_interval": mean_interval(imagined),
+        "matched_true_return": float(true.mean()),
+        "matched_true_return_interval": mean_interval(true),
+        "matched_gap": float((imagined - true).mean()),
+        "matched_gap_interval": mean_interval(imagined - true),
+    }

@@ -102,7 +102,7 @@ def _figures(result: dict[str, Any]) -> None:
         left.plotly_chart(charts.fidelity(result["psnr"], result["static_psnr"]), key="fidelity")
     for what, title in (("success", "Success at the last step"), ("return", "Return")):
         rows = {
-            label: (result[f"{name}_{what}"], _bounds(result.get(f"{name}_{what}_interval")))
+            label: (result[f"{name}_{what}"], charts.bounds(result.get(f"{name}_{what}_interval")))
             for name, label in COMPARED.items()
             if result.get(f"{name}_{what}") is not None
         }
@@ -110,10 +110,6 @@ def _figures(result: dict[str, Any]) -> None:
             title = f"{title} in the true simulator, 95 % intervals"
             figure = charts.bars(title, rows, percent=what == "success")
             right.plotly_chart(figure, key=f"shares-{what}")
-
-
-def _bounds(value: Any) -> tuple[float, float] | None:
-    return (value[0], value[1]) if isinstance(value, list) and None not in value else None
 
 
 def _lineage(model_id: str) -> None:

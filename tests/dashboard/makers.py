@@ -11,6 +11,7 @@ import numpy as np
 
 from core.artifacts import Artifacts, StagePaths
 from core.data.dataset import Dataset
+from core.data.heat import heat
 from core.data.video import write_mp4
 from core.envs.logs import make_logs
 from core.jobs.records import Job, NewArtifact
@@ -151,6 +152,14 @@ def figures() -> dict[str, object]:
     found |= {"gradient_cosine": 0.61, "gradient_cosine_interval": [0.55, 0.67]}
     found |= {"gradient_positive": 0.9, "episodes": 100}
     found |= {"imagined_return": 9.1, "imagined_return_interval": [8.2, 10.0]}
+    gain = [0.4 * n for n in range(1, 11)]
+    found |= {"action_gain": 4.0, "action_gain_interval": [3.1, 4.9], "action_gain_steps": 10}
+    found |= {"action_gain_by_step": gain, "shuffled_psnr": [25.0] * 10}
+    bins = {"imagined": [-0.2, 0.1, 0.6], "logged": [-0.25, 0.12, 0.66], "counts": [40, 40, 40]}
+    found |= {"reward_calibration": bins, "reward_calibration_error": 0.11}
+    found |= {"matched_steps": 36, "matched_gap": 0.3, "matched_gap_interval": [-0.2, 0.8]}
+    found |= {"matched_imagined_return": 6.3, "matched_imagined_return_interval": [5.6, 7.0]}
+    found |= {"matched_true_return": 6.0, "matched_true_return_interval": [5.2, 6.8]}
     for name, share, value in (
         ("real", 0.41, 7.9),
         ("untrained", 0.03, 0.4),
@@ -178,10 +187,17 @@ def rollout_folder(artifacts: Artifacts, rollout_id: str, dataset_id: str) -> No
         real = np.array(dataset.frames[episode.start : episode.start + STEPS + 1])
         imagined = np.stack([_dimmed(frame, t) for t, frame in enumerate(real)])
         gap = np.full((len(real), real.shape[1], 2, 3), 255, np.uint8)
-        names = {"video": f"{n}.mp4", "real": f"{n}_real.mp4", "imagined": f"{n}_imagined.mp4"}
-        write_mp4(folder / names["real"], real, FPS)
-        write_mp4(folder / names["imagined"], imagined, FPS)
-        write_mp4(folder / names["video"], np.concatenate([real, gap, imagined], 2), FPS)
+        dreamed = np.stack([_dimmed(frame, 2 * t) for t, frame in enumerate(real)])
+        videos = {
+            "video": np.concatenate([real, gap, imagined], 2),
+            "real": real,
+            "imagined": imagined,
+            "dream": dreamed,
+            "difference": heat(real, imagined),
+        }
+        names = {which: f"{n}_{which}.mp4" for which in videos}
+        for which, frames in videos.items():
+            write_mp4(folder / names[which], frames, FPS)
         rewards = np.cumsum(np.random.default_rng(n).normal(0.05, 0.2, STEPS))
         items.append(
             {
@@ -194,6 +210,8 @@ def rollout_folder(artifacts: Artifacts, rollout_id: str, dataset_id: str) -> No
                 "static_psnr": _psnr(np.repeat(real[:1], STEPS, 0), real[1:]),
                 "reward_real": rewards.tolist(),
                 "reward_imagined": (rewards * 0.9 + 0.05).tolist(),
+                "psnr_dream": _psnr(dreamed[1:], real[1:]),
+                "reward_dream": (rewards * 0.7).tolist(),
             }
         )
     written = {"fps": FPS, "horizon": STEPS, "items": items}

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from core.artifacts import Artifacts, StagePaths, UnknownArtifact
@@ -52,23 +53,37 @@ def test_evaluation_without_a_simulator_has_figures_of_imagination_alone(line: L
     found = line.run(spec, line.artifacts.evaluation("ev_00000000"))
     assert {"psnr_1", "psnr_5", "psnr_10", "static_psnr_10", "imagined_return"} <= found.keys()
     assert "real_success" not in found
-    assert len(found["psnr"]) == 10
+    assert len(found["psnr"]) == len(found["action_gain_by_step"]) == 10
+    assert sum(found["reward_calibration"]["counts"]) == 128 * 10
+    assert found["reward_calibration_error"] >= 0
     low, high = found["imagined_return_interval"]
     assert low <= found["imagined_return"] <= high
 
 
 def test_rollouts_start_where_the_real_episode_does(line: Line) -> None:
     out = line.artifacts.rollout("ro_00000000")
-    spec = RolloutSpec(dataset=DATASET, global_model=GLOBAL, episodes=1, horizon=8)
-    line.run(spec, out)
+    spec = RolloutSpec(
+        dataset=DATASET, global_model=GLOBAL, local_model=LOCAL, episodes=1, horizon=8
+    )
+    found = line.run(spec, out)
     item = json.loads((out / "rollout.json").read_text())["items"][0]
-    real, imagined = read_mp4(out / item["real"]), read_mp4(out / item["imagined"])
-    assert real.shape == imagined.shape
+    which = ("real", "imagined", "dream", "difference")
+    real, imagined, dreamed, difference = (read_mp4(out / item[w]) for w in which)
+    assert real.shape == imagined.shape == dreamed.shape == difference.shape
     assert len(real) == 9
+    assert found["mean_psnr_dream"] == pytest.approx(np.mean(item["psnr_dream"]))
+    assert difference[0].std() < difference[1:].std(), "nothing differs in the common frame"
     assert (
         abs(real[0].astype(int) - imagined[0].astype(int)).max() <= 8
     )  # same frame, encoded twice
-    for name in ("psnr", "static_psnr", "reward_real", "reward_imagined"):
+    for name in (
+        "psnr",
+        "static_psnr",
+        "psnr_dream",
+        "reward_real",
+        "reward_imagined",
+        "reward_dream",
+    ):
         assert len(item[name]) == 8
     kept = ImaginedEpisode.load(out / "0.npz")
     assert kept.imagined.shape == kept.real.shape == (9, *kept.real.shape[1:])
