@@ -12,6 +12,8 @@ from core.jobs.records import Artifact, JobState
 from core.jobs.spec import Kind
 
 PREFIX = "/api/v1"
+VIDEOS = ("video", "real", "imagined", "dream", "difference")
+"""What a rollout may have of each item."""
 
 
 def when(seconds: float) -> datetime:
@@ -117,10 +119,10 @@ def rollout_reply(s: Services, artifact: Artifact, *, whole: bool) -> replies.Ro
 
 def _item(s: Services, rollout_id: str, item: dict[str, Any]) -> replies.RolloutItem:
     path = f"{PREFIX}/rollouts/{rollout_id}/video"
-    rest = {k: v for k, v in item.items() if k not in {"video", "real", "imagined"}}
+    rest = {k: v for k, v in item.items() if k not in VIDEOS}
     signed = {
         f"{which}_url": s.signer.sign(path, item=item["n"], which=which)
-        for which in ("video", "real", "imagined")
+        for which in VIDEOS
         if item.get(which)
     }
     return replies.RolloutItem.model_validate(rest | signed)

@@ -61,6 +61,7 @@ class Player {
     this.speed = 1;
     root.replaceChildren();
     root.className = data.wide ? "player wide" : "player";
+    root.style.setProperty("--videos", Math.max(2, data.videos.length));
     root.setAttribute("role", "group");
     root.setAttribute("aria-label", "Video player");
     root.append(this.makeVideos(), this.makePanels(), this.makeBar(), this.makeHint());

@@ -78,25 +78,34 @@ def episode_scene(
 
 
 def rollout_scene(rollout_id: str, item: RolloutItem, fps: float, urls: Mapping[str, str]) -> Scene:
-    """Real beside imagined; `urls` has `real` and `imagined`, or `video` with both in one."""
+    """Real beside imagined; `urls` by name: real, imagined, dream, difference, or video (both)."""
     policy = item.kind == "policy"
     labels = {
         "real": "Policy in the true simulator" if policy else "Real",
         "imagined": "Policy in imagination" if policy else "Imagined",
+        "dream": "Local model's dream",
+        "difference": "Difference",
         "video": "Real and imagined",
     }
     videos = [Video(labels[name], url) for name, url in urls.items()]
     panels = []
     if item.psnr:
         lines = [Line("imagined", item.psnr)]
+        lines += [Line("dream", item.psnr_dream)] if item.psnr_dream else []
         if item.static_psnr:
             lines.append(Line("still picture", item.static_psnr, dashed=True))
         panels.append(Panel("Likeness of the frames (PSNR, more is better)", lines, 1, "dB"))
-    rewards = {"imagined": item.reward_imagined, "real": item.reward_real}
+    rewards = {
+        "imagined": item.reward_imagined,
+        "dream": item.reward_dream,
+        "real": item.reward_real,
+    }
     if any(rewards.values()):
         lines = [Line(name, values) for name, values in rewards.items() if values]
         panels.append(Panel("Reward", lines, 1))
-    return Scene(f"{rollout_id}/{item.n}", fps, videos, panels, wide=True, autoplay=True)
+    shown = ",".join(urls)
+    name = f"{rollout_id}/{item.n}/{shown}"
+    return Scene(name, fps, videos, panels, wide=True, autoplay=True)
 
 
 def item_label(item: RolloutItem) -> str:

@@ -70,13 +70,13 @@ def get_video(
     rollout_id: str,
     s: SignedServicesDep,
     item: Annotated[int, Query(ge=0, le=10_000)] = 0,
-    which: Literal["video", "real", "imagined"] = "video",
+    which: Literal["video", "real", "imagined", "dream", "difference"] = "video",
     range: Annotated[str | None, Header(max_length=1000)] = None,
     sig: Annotated[str | None, Query(description="Signature, instead of a token")] = None,
     tok: Annotated[str | None, Query(description="Token that the signature stands for")] = None,
     exp: Annotated[str | None, Query(description="Unix seconds of the signature's end")] = None,
 ) -> FileResponse:
-    """One item as H.264 mp4 with ranges: both side by side, or one of the two."""
+    """One item as H.264 mp4 with ranges: real and imagined side by side, or one alone."""
     folder = s.artifacts.rollout(_artifact(s, rollout_id).id)
     items = (read_json(folder / "rollout.json") or {}).get("items", [])
     name = next((i.get(which) for i in items if i["n"] == item), None)

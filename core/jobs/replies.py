@@ -187,9 +187,17 @@ class RolloutItem(Reply):
     )
     reward_real: list[float | None] | None = None
     reward_imagined: list[float | None] | None = None
+    psnr_dream: list[float | None] | None = Field(
+        None, description="dB per step of the local model's own dream"
+    )
+    reward_dream: list[float | None] | None = None
     video_url: str = Field(description="Signed address of real and imagined side by side")
     real_url: str | None = None
     imagined_url: str | None = None
+    dream_url: str | None = Field(None, description="The local model's own dream of it")
+    difference_url: str | None = Field(
+        None, description="Heat map of the difference between real and imagined"
+    )
 
 
 class Rollout(Reply):

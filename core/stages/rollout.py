@@ -12,10 +12,11 @@ from torch import Tensor
 from core.artifacts import StagePaths
 from core.data.dataset import Dataset, EpisodeInfo
 from core.data.imagined import ImaginedEpisode
+from core.data.heat import heat
 from core.data.video import write_mp4
 from core.envs.camera import make_judge
-from core.evaluation.fidelity import open_loop, psnr
-from core.evaluation.imagination import imagine_policy
+from core.evaluation.fidelity import dream, open_loop, psnr
+from core.evaluation.imagination import dream_policy, imagine_policy
 from core.global_model.model import GlobalModel, to_float, to_uint8
 from core.jobs.spec import RolloutSpec
 from core.local_model.model import LocalModel
@@ -39,41 +40,50 @@ class Pair:
     reward_imagined: list[float]
     actions: NDArray[np.float32]
     """(steps, A): what the imagined frames follow from."""
+    dreamed: Tensor | None = None
+    """Like `imagined`, in the local model's own dream."""
+    reward_dreamed: list[float] | None = None
 
 
 def run(spec: RolloutSpec, paths: StagePaths, recorder: Recorder) -> dict[str, Any]:
-    """Write `rollout.json`, and three videos and the plain arrays of each item."""
+    """Write `rollout.json`, and the videos and plain arrays of each item."""
     seed_everything(spec.seed)
     dataset = open_dataset(spec, paths)
     model = open_model(GlobalModel, spec.global_model, paths).to(device())
+    local = None
+    if spec.local_model is not None:
+        local = open_model(LocalModel, spec.local_model, paths).to(device())
     pairs = [
-        _replay(spec, dataset, model, n, episode)
+        _replay(spec, dataset, model, local, n, episode)
         for n, episode in enumerate(dataset.episodes)
         if episode.split == "validation"
     ][: spec.episodes]
     recorder.progress(1, 3, "imagined held-out episodes")
     if spec.policy is not None and spec.task is not None:
         folder = paths.artifacts.existing(paths.artifacts.model(spec.policy))
-        actor, local = Actor.load(folder), LocalModel.load(folder / "local")
-        actor, local = actor.to(device()), local.to(device())
+        actor = Actor.load(folder).to(device())
+        kept = LocalModel.load(folder / "local").to(device())
         for n in range(spec.episodes):
             recorder.raise_if_cancelled()
-            pairs.append(_policy(spec, spec.task, model, local, actor, n))
+            pairs.append(_policy(spec, spec.task, model, kept, actor, n))
     recorder.progress(2, 3, "imagined the policy")
     items = [_store(n, pair, dataset.meta.fps, paths) for n, pair in enumerate(pairs)]
     described = {"fps": dataset.meta.fps, "horizon": spec.horizon, "items": items}
     (paths.out / "rollout.json").write_text(json.dumps(described, indent=1))
     recorder.progress(3, 3, "done")
     replays = [item for item in items if item["kind"] == "replay"]
-    return {
-        "items": len(items),
-        "mean_psnr": float(np.mean([np.mean(item["psnr"]) for item in replays])),
-        "mean_static_psnr": float(np.mean([np.mean(item["static_psnr"]) for item in replays])),
-    }
+    names = ["psnr", "static_psnr"] + (["psnr_dream"] if local is not None else [])
+    means = {n: float(np.mean([np.mean(item[n]) for item in replays])) for n in names}
+    return {"items": len(items), **{f"mean_{n}": value for n, value in means.items()}}
 
 
 def _replay(
-    spec: RolloutSpec, dataset: Dataset, model: GlobalModel, n: int, episode: EpisodeInfo
+    spec: RolloutSpec,
+    dataset: Dataset,
+    model: GlobalModel,
+    local: LocalModel | None,
+    n: int,
+    episode: EpisodeInfo,
 ) -> Pair:
     context = model.config.context
     rows = slice(episode.start, episode.start + min(episode.length, context + spec.horizon))
@@ -85,6 +95,7 @@ def _replay(
     if dataset.reward is not None:
         logged = np.array(dataset.reward[rows], dtype=float)[context - 1 : -1].tolist()
     common = frames[0, context - 1 : context]
+    dreamed = None if local is None else dream(local, frames, actions, context)
     return Pair(
         "replay",
         n,
@@ -94,7 +105,17 @@ def _replay(
         logged,
         rewards[0].tolist(),
         _numpy(actions[0, context - 1 : -1]),
+        *_after(common, dreamed),
     )
+
+
+def _after(
+    common: Tensor, dreamed: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor | None, list[float] | None]:
+    """A dream's frames behind the common one, and its rewards."""
+    if dreamed is None:
+        return None, None
+    return torch.cat([common, dreamed[0][0]]), dreamed[1][0].tolist()
 
 
 def _policy(
@@ -122,6 +143,7 @@ def _policy(
     idle = torch.zeros(1, context, local.config.action_dim, device=device())
     generator = torch.Generator().manual_seed(spec.seed + n)
     imagined = imagine_policy(actor, model, local, still, idle, len(rewards), generator)
+    dreamed = dream_policy(actor, local, still, idle, len(rewards))
     return Pair(
         "policy",
         None,
@@ -131,16 +153,27 @@ def _policy(
         rewards,
         imagined.rewards[0].tolist(),
         _numpy(imagined.actions[0]),
+        *_after(first[None], dreamed),
     )
 
 
 def _store(n: int, pair: Pair, fps: float, paths: StagePaths) -> dict[str, Any]:
     real, imagined = _pixels(pair.real), _pixels(pair.imagined)
     gap = np.full((len(real), real.shape[1], 2, 3), 255, np.uint8)
-    names = {"video": f"{n}.mp4", "real": f"{n}_real.mp4", "imagined": f"{n}_imagined.mp4"}
-    write_mp4(paths.out / names["real"], real, fps)
-    write_mp4(paths.out / names["imagined"], imagined, fps)
-    write_mp4(paths.out / names["video"], np.concatenate([real, gap, imagined], 2), fps)
+    videos = {
+        "video": np.concatenate([real, gap, imagined], 2),
+        "real": real,
+        "imagined": imagined,
+        "difference": heat(real, imagined),
+    }
+    figures: dict[str, Any] = {}
+    if pair.dreamed is not None:
+        videos["dream"] = _pixels(pair.dreamed)
+        figures["psnr_dream"] = psnr(pair.dreamed[1:], pair.real[1:]).tolist()
+        figures["reward_dream"] = pair.reward_dreamed
+    names = {which: f"{n}.mp4" if which == "video" else f"{n}_{which}.mp4" for which in videos}
+    for which, frames in videos.items():
+        write_mp4(paths.out / names[which], frames, fps)
     ImaginedEpisode(real, imagined, pair.actions, np.array(pair.reward_imagined, np.float32)).save(
         paths.out / f"{n}.npz"
     )
@@ -154,6 +187,7 @@ def _store(n: int, pair: Pair, fps: float, paths: StagePaths) -> dict[str, Any]:
         "static_psnr": psnr(pair.real[:1], pair.real[1:]).tolist(),
         "reward_real": pair.reward_real,
         "reward_imagined": pair.reward_imagined,
+        **figures,
     }
 
 
