@@ -32,6 +32,9 @@ def progress(s: Services, job: records.Job) -> replies.Progress | None:
 def job_reply(s: Services, job: records.Job, states: dict[str, JobState]) -> replies.Job:
     """`states` holds what is known of other jobs and is added to."""
     end = job.finished_at or s.store.clock()
+    cost = None
+    if job.state is JobState.SUCCEEDED:
+        cost = read_json(s.artifacts.run(job.id) / "cost.json")
     return replies.Job(
         id=job.id,
         kind=job.kind,
@@ -48,6 +51,7 @@ def job_reply(s: Services, job: records.Job, states: dict[str, JobState]) -> rep
         progress=progress(s, job),
         result=job.result,
         error=job.error,
+        cost=replies.Cost.model_validate(cost) if cost else None,
         created_at=when(job.created_at),
         started_at=when(job.started_at) if job.started_at else None,
         finished_at=when(job.finished_at) if job.finished_at else None,

@@ -19,6 +19,7 @@ from core.disk import is_full
 from core.jobs.spec import JobSpec, spec_adapter
 from core.recorder import Cancelled
 from worker import decoding
+from worker.cost import cost
 from worker.lifeline import Lifeline, die_with_parent, kill_companions
 from worker.publish import seal
 from worker.recorder import FileRecorder, write_json
@@ -49,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         paths = StagePaths(artifacts, checkpoints, attempt / "out")
         result = run_stage(spec, paths, recorder)
         recorder.close()
+        write_json(run / "cost.json", cost(paths.out, paths.checkpoints))
         seal(spec, options.job_id, options.output, run, paths.out)
         write_json(attempt / "result.json", result)
     except Cancelled:

@@ -39,6 +39,14 @@ class Progress(Reply):
     eta_seconds: float | None = None
 
 
+class Cost(Reply):
+    """What a finished job took of its machine."""
+
+    peak_memory_bytes: int
+    gpu_memory_bytes: int | None = None
+    disk_bytes: int = Field(description="Its artifact and its last checkpoints")
+
+
 class Job(Reply):
     """One job: what was asked, how far it is, what came of it."""
 
@@ -61,6 +69,7 @@ class Job(Reply):
     progress: Progress | None = None
     result: dict[str, Any] | None = None
     error: str | None = Field(None, description="Why it failed, and what to do")
+    cost: Cost | None = Field(None, description="Of a job that succeeded")
     created_at: datetime
     started_at: datetime | None = Field(None, description="Start of the first attempt")
     finished_at: datetime | None = None
@@ -172,6 +181,17 @@ class Model(Reply):
     spec: dict[str, Any] | None = None
     lineage: dict[str, Any] | None = None
     result: dict[str, Any] | None = None
+
+
+class LineageNode(Reply):
+    """An artifact or an upload of a lineage."""
+
+    id: str
+    kind: str = Field(description="Kind of the job that made it, or upload")
+    name: str
+    job_id: str | None = None
+    made_from: list[str] = []
+    sha256: str | None = Field(None, description="Of an upload's bytes")
 
 
 class RolloutItem(Reply):
