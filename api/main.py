@@ -22,6 +22,7 @@ from api.routes import (
     evaluations,
     exports,
     jobs,
+    lineage,
     models,
     operations,
     pipelines,
@@ -108,7 +109,7 @@ _TUS = ("Tus-Resumable", "Upload-Offset", "Upload-Length", "Upload-Metadata", "U
 
 def _include_routers(app: FastAPI) -> None:
     protected = APIRouter(prefix=PREFIX, dependencies=[Depends(caller)])
-    results = (models, rollouts, evaluations, exports)
+    results = (models, rollouts, evaluations, exports, lineage)
     worlds = (sim, policies)
     for module in (uploads, detections, datasets, jobs, pipelines, *results, specs, *worlds, admin):
         protected.include_router(module.router)

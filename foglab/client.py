@@ -18,6 +18,7 @@ from core.jobs.replies import (
     Event,
     Export,
     Job,
+    LineageNode,
     Metrics,
     Model,
     NewToken,
@@ -179,9 +180,10 @@ class ServiceClient:
         """What validation found when the dataset was ingested."""
         return self._object("GET", f"{API}/datasets/{dataset_id}/report")
 
-    def episodes(self, dataset_id: str) -> list[Episode]:
-        """All episodes of a dataset."""
-        return self._list(Episode, f"{API}/datasets/{dataset_id}/episodes")
+    def episodes(self, dataset_id: str, first: int = 0, limit: int | None = None) -> list[Episode]:
+        """Episodes of a dataset from number `first` on, at most `limit` or all."""
+        path = f"{API}/datasets/{dataset_id}/episodes"
+        return self._list(Episode, path, first=first, limit=limit)
 
     def episode(self, dataset_id: str, n: int) -> EpisodeData:
         """Actions, state and rewards of one episode."""
@@ -241,6 +243,19 @@ class ServiceClient:
             Job, f"{API}/jobs", status=status, kind=kind, pipeline=pipeline, limit=limit
         )
 
+    def job_page(
+        self,
+        *,
+        status: str | None = None,
+        kind: str | None = None,
+        cursor: int | None = None,
+        limit: int = 25,
+    ) -> tuple[list[Job], int | None]:
+        """One page of `jobs`, and the cursor of the page after it."""
+        params = _given(status=status, kind=kind, cursor=cursor, limit=limit)
+        page = self._object("GET", f"{API}/jobs", params=params)
+        return [Job.model_validate(item) for item in page["items"]], page["next"]
+
     def job(self, job_id: str) -> Job:
         """One job."""
         return self._get(Job, f"{API}/jobs/{job_id}")
@@ -298,6 +313,10 @@ class ServiceClient:
             "items"
         ]
         return items
+
+    def lineage_of(self, artifact_id: str) -> list[LineageNode]:
+        """All that a dataset, model, policy or rollout was made of, and all that was made of it."""
+        return self._list(LineageNode, f"{API}/lineage/{artifact_id}")
 
     def download_model(self, model_id: str, target: Path | str) -> Path:
         """Write the model's folder as a zip to `target`."""

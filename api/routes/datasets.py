@@ -64,9 +64,10 @@ class DatasetPage(Reply):
 
 
 class EpisodePage(Reply):
-    """All episodes."""
+    """Some or all episodes, in order."""
 
     items: list[replies.Episode]
+    total: int
 
 
 @router.post("", status_code=202)
@@ -110,11 +111,17 @@ def get_report(dataset_id: str, s: ServicesDep) -> dict[str, Any]:
 
 
 @router.get("/{dataset_id}/episodes")
-def list_episodes(dataset_id: str, s: ServicesDep) -> EpisodePage:
-    """All episodes with their length and split."""
-    dataset = _open(s, dataset_id)
-    items = [_episode(s, dataset_id, n, e) for n, e in enumerate(dataset.episodes)]
-    return EpisodePage(items=items)
+def list_episodes(
+    dataset_id: str,
+    s: ServicesDep,
+    first: Annotated[int, Query(ge=0, le=2**31, description="Number of the first one")] = 0,
+    limit: Annotated[int | None, Query(ge=1, le=100_000, description="All if none")] = None,
+) -> EpisodePage:
+    """Episodes with their length and split, from number `first` on."""
+    episodes = _open(s, dataset_id).episodes
+    last = len(episodes) if limit is None else min(first + limit, len(episodes))
+    items = [_episode(s, dataset_id, n, episodes[n]) for n in range(first, last)]
+    return EpisodePage(items=items, total=len(episodes))
 
 
 @router.get("/{dataset_id}/episodes/{n}")
