@@ -11,8 +11,8 @@ from torch import Tensor
 
 from core.artifacts import StagePaths
 from core.data.dataset import Dataset, EpisodeInfo
-from core.data.imagined import ImaginedEpisode
 from core.data.heat import heat
+from core.data.imagined import ImaginedEpisode
 from core.data.video import write_mp4
 from core.envs.camera import make_judge
 from core.evaluation.fidelity import dream, open_loop, psnr
