@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from dashboard.live import Series, smoothed, thinned
 
 BLUE, ORANGE, GREY = "#3b82d6", "#e07b39", "#8a8f98"
+COLORS = (BLUE, ORANGE, "#2fa37c", "#b265d6", "#c79a1b", "#d6506a")
 _MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
 _SMOOTH_FROM = 40
 """Curves of fewer points are shown as they are."""
@@ -37,6 +38,27 @@ def curve(name: str, series: Series, height: int = 230) -> go.Figure:
             hovertemplate="smooth %{y:.4g}<extra></extra>",
         )
     figure.update_xaxes(title_text="step")
+    return figure
+
+
+def overlaid(name: str, series: Mapping[str, Series], height: int = 260) -> go.Figure:
+    """One metric of several runs, each in a colour that it keeps; long curves are smoothed."""
+    figure = _figure(name, height)
+    for n, (label, whole) in enumerate(series.items()):
+        steps, values = thinned(whole, 400)
+        long = len(steps) >= _SMOOTH_FROM
+        figure.add_scatter(
+            x=steps,
+            y=smoothed(values, max(len(values) // 20, 2)) if long else values,
+            mode="lines" if len(steps) > 1 else "markers",
+            line={"color": COLORS[n % len(COLORS)], "width": 2},
+            name=label,
+            hovertemplate="%{y:.4g}",
+        )
+    figure.update_xaxes(title_text="step")
+    figure.update_layout(
+        showlegend=True, hovermode="x unified", legend={"y": -0.3, "x": 0, "xanchor": "left"}
+    )
     return figure
 
 

@@ -47,6 +47,8 @@ def _widget(field: Field, key: str, choices: Choices) -> Any:
         )
     if field.type in ("integer", "number"):
         return _number(field, key)
+    if field.type == "boolean":
+        return st.checkbox(label, bool(field.default), key=key, help=about)
     return st.text_input(label, forms.shown(field) or "", key=key, help=about)
 
 
@@ -55,7 +57,7 @@ def _artifact(field: Field, key: str, known: Mapping[str, str]) -> Any:
     return st.selectbox(
         field.label,
         options,
-        index=0 if options else None,
+        index=options.index(field.default) if field.default in options else 0 if options else None,
         key=key,
         help=field.help or None,
         format_func=lambda i: known.get(i, "none"),

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from dashboard.words import sentence
 
 FieldType = Literal[
-    "integer", "number", "text", "choice", "artifact", "integers", "texts", "mapping"
+    "integer", "number", "boolean", "text", "choice", "artifact", "integers", "texts", "mapping"
 ]
 ARTIFACTS = ("dataset", "global_model", "local_model", "policy")
 _UNSHOWN = frozenset({"kind"})
@@ -86,7 +86,7 @@ def spec(found: list[Field], typed: Mapping[str, Any]) -> tuple[dict[str, Any], 
 def shown(field: Field) -> Any:
     """The default as its widget takes it."""
     if field.type in ("integers", "texts"):
-        return ", ".join(str(n) for n in field.default or ())
+        return ", ".join(_part(n) for n in field.default or ())
     if field.type == "mapping":
         return json.dumps(field.default) if field.default else ""
     return field.default
@@ -131,10 +131,18 @@ def _type(name: str, plain: Mapping[str, Any]) -> FieldType:
     by_json: dict[str, FieldType] = {
         "integer": "integer",
         "number": "number",
+        "boolean": "boolean",
         "array": "integers",
         "object": "mapping",
     }
     return by_json.get(str(plain.get("type")), "text")
+
+
+def _part(value: Any) -> str:
+    """One of several values; a goal frame as the service reads it."""
+    if isinstance(value, Mapping):
+        return f"{value['episode']}:{value['frame']}"
+    return str(value)
 
 
 def _texts(text: str) -> list[str]:

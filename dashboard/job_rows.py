@@ -18,8 +18,11 @@ def badge(job: Job) -> None:
     st.badge(status, color=words.COLORS.get(status, "gray"))
 
 
-def rows(jobs: Sequence[Job], key: str) -> None:
-    """One row a job, those of a pipeline in its order; the name leads to the job's page."""
+def rows(jobs: Sequence[Job], key: str, waits: Mapping[str, str] | None = None) -> None:
+    """One row a job, those of a pipeline in its order; the name leads to the job's page.
+
+    `waits` says of queued jobs when they will start.
+    """
     names = {job.id: words.kind(job.kind).lower() for job in jobs}
     groups: dict[str, list[Job]] = {}
     for job in jobs:
@@ -28,10 +31,10 @@ def rows(jobs: Sequence[Job], key: str) -> None:
         for group in groups.values():
             for job in sorted(group, key=_stage):
                 with st.container(border=True, key=f"{key}-{job.id}"):
-                    _row(job, names)
+                    _row(job, names, (waits or {}).get(job.id, ""))
 
 
-def _row(job: Job, names: Mapping[str, str]) -> None:
+def _row(job: Job, names: Mapping[str, str], wait: str) -> None:
     name, status, doing, times = st.columns(_WIDTHS, vertical_alignment="center")
     with name:
         st.page_link(JOB_PAGE, label=f"**{escaped(job.name)}**", query_params={"id": job.id})
@@ -43,7 +46,8 @@ def _row(job: Job, names: Mapping[str, str]) -> None:
         elif job.status == "running":
             st.progress(words.share(job), words.progress(job, names))
         elif not job.ended:
-            st.caption(words.progress(job, names) or "in the queue")
+            told = [words.progress(job, names) or "in the queue", wait]
+            st.caption(" · ".join(t for t in told if t))
     times.caption(when(job))
 
 

@@ -141,7 +141,8 @@ class Player {
     this.frames = Math.max(1, ...[Math.min(...this.videos.map((v) => Math.round(v.duration * this.data.fps)))]);
     this.slider.max = this.frames - 1;
     this.panels.forEach((panel) => this.drawPanel(panel));
-    this.pump();
+    const start = this.data.start || 0;
+    this.want(start < 0 ? this.frames + start : start);
     const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (this.data.autoplay && !still) this.play();
   }

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -57,6 +56,8 @@ class Scene:
     wide: bool = False
     """Videos above the panels instead of beside them."""
     autoplay: bool = False
+    start: int = 0
+    """Frame to show first; negative ones count from the end."""
 
 
 def show(scene: Scene, key: str) -> None:
@@ -65,16 +66,26 @@ def show(scene: Scene, key: str) -> None:
 
 
 def episode_scene(
-    dataset_id: str, episode: EpisodeData, url: str, names: Mapping[str, Any] | None = None
+    dataset_id: str,
+    episode: EpisodeData,
+    url: str,
+    names: Mapping[str, Sequence[str]] | None = None,
+    start: int = 0,
 ) -> Scene:
-    """One logged episode with its actions, state and rewards."""
-    panels = [Panel("Actions", _columns("action", episode.actions[:-1]))]
+    """One logged episode with its actions, state, rewards and labels; `names` of the columns."""
+    named = names or {}
+    panels = [Panel("Actions", _columns("action", episode.actions[:-1], named.get("actions")))]
     if episode.reward is not None:
         panels.append(Panel("Reward", [Line("reward", episode.reward[:-1])]))
     if episode.state is not None:
-        panels.append(Panel("State", _columns("state", episode.state)))
+        panels.append(Panel("State", _columns("state", episode.state, named.get("state"))))
+    labels = {"success": episode.success, "terminated": episode.terminated}
+    lines = [Line(n, [float(v) for v in values]) for n, values in labels.items() if values]
+    if lines:
+        panels.append(Panel("Labels", lines))
     video = Video(f"Episode {episode.n}", url)
-    return Scene(f"{dataset_id}/{episode.n}", episode.fps, [video], panels)
+    name = f"{dataset_id}/{episode.n}/{start}"
+    return Scene(name, episode.fps, [video], panels, start=start)
 
 
 def rollout_scene(rollout_id: str, item: RolloutItem, fps: float, urls: Mapping[str, str]) -> Scene:
@@ -115,6 +126,7 @@ def item_label(item: RolloutItem) -> str:
     return f"{item.n}: logged actions, episode {item.episode} from frame {item.start}"
 
 
-def _columns(name: str, rows: Sequence[Sequence[float]]) -> list[Line]:
-    columns = zip(*rows, strict=True)
-    return [Line(f"{name} {n}", list(column)) for n, column in enumerate(columns)]
+def _columns(name: str, rows: Sequence[Sequence[float]], names: Sequence[str] | None) -> list[Line]:
+    columns = list(zip(*rows, strict=True))
+    told = names or [f"{name} {n}" for n in range(len(columns))]
+    return [Line(label, list(column)) for label, column in zip(told, columns, strict=True)]

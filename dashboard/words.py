@@ -18,9 +18,15 @@ PAGES = {
     "rollouts": ("Rollouts", "movie"),
     "models": ("Models", "hub"),
     "gate": ("Good enough?", "verified"),
+    "lineage": ("Lineage", "account_tree"),
+    "admin": ("Admin", "admin_panel_settings"),
 }
 """File in app_pages to its title and Material symbol, in the order of the menu."""
-HIDDEN = {"job": ("Job", "list_alt"), "formats": ("Formats", "menu_book")}
+HIDDEN = {
+    "job": ("Job", "list_alt"),
+    "compare": ("Compare runs", "compare_arrows"),
+    "formats": ("Formats", "menu_book"),
+}
 """Pages that others lead to."""
 KINDS = {
     "detect": "Look at an upload",

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from core.jobs.replies import Job
-from dashboard import access, charts, job_rows, results, words
+from dashboard import access, charts, costs, job_rows, results, words
 from dashboard.live import Curves
 from dashboard.tabs import tabs
 from foglab.client import ServiceError
@@ -40,9 +40,8 @@ def _head(job_id: str, was_ended: bool) -> None:
     if job.status == "running":
         st.progress(words.share(job), words.progress(job))
     elif job.status == "queued":
-        st.caption(
-            words.progress(job, _names(job)) or "In the queue: it starts when a worker is free."
-        )
+        told = words.progress(job, _names(job)) or "In the queue: it starts when a worker is free."
+        st.caption(" · ".join(t for t in (told, _wait(job)) if t))
     if job.error:
         st.error(job.error, icon=":material/error:")
     if job.pipeline_id:
@@ -58,7 +57,20 @@ def _buttons(job: Job) -> None:
     if not job.ended and not job.cancel_requested:
         _act("Cancel", ":material/cancel:", lambda: service.cancel(job.id))
     if job.status in ("failed", "cancelled"):
-        _act("Try again", ":material/replay:", lambda: service.retry(job.id))
+        _act("Try again", ":material/replay:", lambda: service.retry(job.id), _RESUMES)
+    if job.kind not in words.DATA_KINDS:
+        st.page_link(
+            "app_pages/train.py",
+            label="Clone with changes",
+            icon=":material/content_copy:",
+            query_params={"clone": job.id},
+        )
+        st.page_link(
+            "app_pages/compare.py",
+            label="Compare",
+            icon=":material/compare_arrows:",
+            query_params={"runs": job.id},
+        )
 
 
 _PAGES = {
@@ -71,14 +83,23 @@ _PAGES = {
 }
 
 
-def _act(label: str, icon: str, action: Callable[[], Any]) -> None:
-    if st.button(label, icon=icon, key=label):
+_RESUMES = "It goes on from its last checkpoint, and ends as if it had never stopped"
+
+
+def _act(label: str, icon: str, action: Callable[[], Any], about: str | None = None) -> None:
+    if st.button(label, icon=icon, key=label, help=about):
         try:
             action()
         except ServiceError as error:
             st.error(str(error), icon=":material/error:")
             return
         st.rerun()
+
+
+def _wait(job: Job) -> str:
+    service = access.client()
+    active = [j for s in ("running", "queued") for j in service.jobs(status=s, limit=200)]
+    return costs.waiting(costs.starts(active).get(job.id))
 
 
 def _names(job: Job) -> dict[str, str]:
@@ -129,7 +150,13 @@ def _result(job: Job) -> None:
 
 def _spec(job: Job) -> None:
     st.json(job.spec)
-    st.caption(f"Job {job.id} · makes {job.output_id} · attempt {job.attempt}")
+    parts = [f"Job {job.id}", f"makes {job.output_id}", f"attempt {job.attempt}"]
+    if job.cost is not None:
+        parts.append(f"{words.size(job.cost.peak_memory_bytes)} of memory at its peak")
+        if job.cost.gpu_memory_bytes:
+            parts.append(f"{words.size(job.cost.gpu_memory_bytes)} of GPU memory")
+        parts.append(f"{words.size(job.cost.disk_bytes)} on disk")
+    st.caption(" · ".join(parts))
 
 
 def _log(job_id: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from core.jobs.replies import Evaluation, Model
-from dashboard import access, charts, choices, job_rows, results, verdicts, words
+from dashboard import access, charts, choices, job_rows, lineage, results, verdicts, words
 from dashboard.tabs import tabs
 
 TONES = {"good": st.success, "fair": st.warning, "poor": st.error}
@@ -113,24 +113,15 @@ def _figures(result: dict[str, Any]) -> None:
 
 
 def _lineage(model_id: str) -> None:
-    items = access.client().lineage(model_id)
-    st.mermaid_chart(mermaid(items, model_id))
+    nodes = access.client().lineage_of(model_id)
+    st.mermaid_chart(lineage.mermaid(nodes, model_id))
     st.caption("Arrows lead from what was used to what was made of it.")
-
-
-def mermaid(items: Sequence[dict[str, Any]], current: str) -> str:
-    """The lineage as a graph; ids are the nodes, so nothing a user typed is part of the syntax."""
-    lines = ["graph LR"]
-    for item in items:
-        name = "".join(c for c in str(item["name"]) if c.isalnum() or c in " -_.")
-        kind = "Dataset" if item["kind"] in ("ingest", "derive") else words.kind(item["kind"])
-        lines.append(f'{item["id"]}["{kind}<br/>{name}<br/>{item["id"][:11]}…"]')
-        for source in item["made_from"]:
-            if source.startswith("up_"):
-                lines.append(f'{source}["Upload<br/>{source[:11]}…"]')
-            lines.append(f"{source} --> {item['id']}")
-    lines.append(f"style {current} stroke-width:3px")
-    return "\n".join(lines)
+    st.page_link(
+        "app_pages/lineage.py",
+        label="Open the lineage",
+        icon=":material/account_tree:",
+        query_params={"of": model_id},
+    )
 
 
 st.title("Models", anchor=False)

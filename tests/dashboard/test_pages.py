@@ -182,7 +182,8 @@ def test_whole_line_is_queued_from_a_preset(app: AppTest, lab: Lab, service: Ser
 def test_form_of_each_kind_has_a_widget_for_every_field(app: AppTest, lab: Lab, kind: Kind) -> None:
     opened(app, "train").segmented_control(key="what").set_value("One job").run()
     app.selectbox(key="kind").set_value(kind.value).run()
-    widgets = {w.key for group in (app.selectbox, app.number_input, app.text_input) for w in group}
+    groups = (app.selectbox, app.number_input, app.text_input, app.checkbox)
+    widgets = {w.key for group in groups for w in group}
     wanted = {f"{kind.value}-None-{name}" for name in SPECS[kind].model_fields if name != "kind"}
     assert wanted <= widgets
 
@@ -192,7 +193,7 @@ def test_changed_fields_reach_the_spec_of_the_job(app: AppTest, lab: Lab, servic
     app.selectbox(key="kind").set_value("global_model").run()
     app.text_input(key="global_model-None-channels").set_value("32, 48")
     app.number_input(key="global_model-None-learning_rate").set_value(0.0007)
-    app.text_input(key="global_model-name").set_value("narrow")
+    app.text_input(key="global_model-None-name").set_value("narrow")
     app.button(key="one_start").click().run()
     job = service.store.list_jobs(limit=1)[0]
     assert (job.name, job.spec["channels"]) == ("narrow", [32, 48])
