@@ -1,0 +1,197 @@
+"""How fast are the dashboard's pages in a lab with many jobs, datasets and episodes?
+
+    python -m benchmarks.pages --home /tmp/busy [--jobs 1000] [--datasets 100] [--episodes 10000]
+
+Fills an empty home (kept for the next call), starts API and dashboard without workers, and opens
+every page in headless Chromium. *First paint* is from entering the address, signed in, until the
+page's heading and first content are there. *Interaction* is from a click until the dashboard has
+finished drawing what it asked for. Both are medians of `--runs` rounds after one that warms up;
+`api` is how long the API alone takes for the page's heaviest listing. `--watch 3600` then leaves
+one job's page open for that many seconds and reports the memory of API and dashboard.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+from playwright.sync_api import Page, expect, sync_playwright
+
+from benchmarks.busy_lab import fill
+from benchmarks.front import CHROMIUM, Front, front
+from benchmarks.machine import machine, versions
+from dashboard.words import PAGES
+
+RESULTS = Path(__file__).with_name("results") / "pages.json"
+QUIET = "[data-testid='stApp'][data-test-script-state='notRunning']"
+LISTINGS = {
+    "jobs": "/api/v1/jobs?limit=20",
+    "datasets": "/api/v1/datasets?limit=500",
+    "models": "/api/v1/models?limit=500",
+}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--home", type=Path, required=True)
+    for name, default in (("jobs", 1000), ("datasets", 100), ("episodes", 10_000)):
+        options.add_argument(f"--{name}", type=int, default=default)
+    options.add_argument("--runs", type=int, default=5)
+    options.add_argument("--watch", type=float, default=0)
+    options.add_argument("--results", type=Path, default=RESULTS)
+    chosen = options.parse_args()
+    kept = chosen.home / "pages.token"
+    if not kept.exists():
+        print(f"filling {chosen.home} …", flush=True)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(fill(chosen.home, chosen.jobs, chosen.datasets, chosen.episodes))
+    token = kept.read_text()
+    with front(chosen.home) as served:
+        found = measure(served, token, chosen.runs)
+        found["api_seconds"] = {n: _asked(served, token, p) for n, p in LISTINGS.items()}
+        if chosen.watch:
+            found["watched"] = watch(served, token, chosen.watch)
+    load = os.getloadavg()
+    told = {
+        "store": {k: getattr(chosen, k) for k in ("jobs", "datasets", "episodes")},
+        **found,
+        "runs": chosen.runs,
+        "machine": {**machine(), "load_average": [round(x, 1) for x in load]},
+        "versions": versions(),
+        "note": "the load average is that at the end; times on a machine with other work are "
+        "upper bounds",
+    }
+    chosen.results.write_text(json.dumps(told, indent=1) + "\n")
+    print(json.dumps(found, indent=1))
+
+
+def measure(served: Front, token: str, runs: int) -> dict[str, object]:
+    """Medians in seconds, by page and by interaction."""
+    paints: dict[str, list[float]] = {name: [] for name in PAGES}
+    clicks: dict[str, list[float]] = {}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(180_000)
+        expect.set_options(timeout=180_000)
+        page.goto(f"{served.dashboard_url}/?token={token}")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Home")
+        for n in range(runs + 1):
+            for name, (title, _) in PAGES.items():
+                address = "" if name == "home" else name
+                seconds = _timed(
+                    page, lambda p=page, a=address: p.goto(f"{served.dashboard_url}/{a}"), title
+                )  # type: ignore[misc]
+                if n:
+                    paints[name].append(seconds)
+            for name, seconds in _interactions(page).items():
+                if n:
+                    clicks.setdefault(name, []).append(seconds)
+        browser.close()
+    return {
+        "first_paint_seconds": {k: round(statistics.median(v), 2) for k, v in paints.items()},
+        "interaction_seconds": {k: round(statistics.median(v), 2) for k, v in clicks.items()},
+    }
+
+
+def _interactions(page: Page) -> dict[str, float]:
+    """What people do all day, each from the click until the page is quiet again."""
+    found = {}
+    for name, (title, _) in PAGES.items():
+        link = page.get_by_role("link", name=title, exact=True).first
+        found[f"menu: {name}"] = _timed(page, link.click, title)
+        if name == "jobs":
+            older = page.get_by_role("button", name="Older")
+            found["jobs: older page"] = _changed(page, older.click, page.get_by_text("Page 2"))
+            failed = page.get_by_text("Failed", exact=True).first
+            found["jobs: failed only"] = _quiet(page, failed.click)
+        if name == "datasets":
+            tab = page.get_by_role("tab", name="Report")
+            found["datasets: report"] = _quiet(page, tab.click)
+            tab = page.get_by_role("tab", name="Episodes")
+            found["datasets: episodes"] = _quiet(page, tab.click)
+        if name == "models":
+            tab = page.get_by_role("tab", name="Config")
+            found["models: config"] = _quiet(page, tab.click)
+        if name == "train":
+            one = page.get_by_text("One job", exact=True)
+            found["train: one job"] = _quiet(page, one.click)
+    return found
+
+
+def _timed(page: Page, act: Callable[[], object], title: str) -> float:
+    started = time.monotonic()
+    act()
+    expect(page.get_by_role("heading", level=1)).to_have_text(title)
+    page.locator(".stMain [data-testid='stElementContainer']").nth(1).wait_for(state="attached")
+    seconds = time.monotonic() - started
+    page.locator(QUIET).wait_for(state="attached")
+    return seconds
+
+
+def _changed(page: Page, act: Callable[[], object], sign: object) -> float:
+    started = time.monotonic()
+    act()
+    expect(sign).to_be_visible()  # type: ignore[call-overload]
+    return time.monotonic() - started
+
+
+def _quiet(page: Page, act: Callable[[], object]) -> float:
+    """Streamlit marks its root while a script runs; a click is noticed within a few ms."""
+    page.evaluate(
+        "() => { const app = document.querySelector(\"[data-testid='stApp']\"); window.ran = false;"
+        "new MutationObserver(() => { window.ran = true; }).observe(app, {attributes: true,"
+        " attributeFilter: ['data-test-script-state']}); }"
+    )
+    started = time.monotonic()
+    act()
+    page.wait_for_function(f'() => window.ran && document.querySelector("{QUIET}")', polling=10)
+    return time.monotonic() - started
+
+
+def _asked(served: Front, token: str, path: str) -> float:
+    headers = {"Authorization": f"Bearer {token}"}
+    times = []
+    for _ in range(5):
+        started = time.monotonic()
+        httpx.get(f"{served.api_url}{path}", headers=headers, timeout=60).raise_for_status()
+        times.append(time.monotonic() - started)
+    return round(statistics.median(times), 3)
+
+
+def watch(served: Front, token: str, seconds: float) -> dict[str, object]:
+    """Memory in MB of both servers while the jobs' page stays open."""
+    processes = {"api": served.api_pid, "dashboard": served.dashboard_pid}
+    samples: dict[str, list[float]] = {name: [] for name in processes}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(180_000)
+        page.goto(f"{served.dashboard_url}/jobs?token={token}")
+        page.get_by_role("heading", level=1).wait_for()
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            page.wait_for_timeout(min(10_000, seconds * 100))
+            for name, pid in processes.items():
+                samples[name].append(psutil.Process(pid).memory_info().rss / 1e6)
+        browser.close()
+    tenth = max(1, len(samples["api"]) // 10)
+    return {
+        "seconds": seconds,
+        **{
+            f"{name}_mb": {
+                "after_the_first_tenth": round(statistics.median(rss[tenth : 2 * tenth]), 1),
+                "at_the_end": round(statistics.median(rss[-tenth:]), 1),
+            }
+            for name, rss in samples.items()
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()
