@@ -16,6 +16,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -83,10 +84,8 @@ def measure(served: Front, token: str, runs: int) -> dict[str, object]:
         expect(page.get_by_role("heading", level=1)).to_have_text("Home")
         for n in range(runs + 1):
             for name, (title, _) in PAGES.items():
-                address = "" if name == "home" else name
-                seconds = _timed(
-                    page, lambda p=page, a=address: p.goto(f"{served.dashboard_url}/{a}"), title
-                )  # type: ignore[misc]
+                there = f"{served.dashboard_url}/{'' if name == 'home' else name}"
+                seconds = _timed(page, partial(page.goto, there), title)
                 if n:
                     paints[name].append(seconds)
             for name, seconds in _interactions(page).items():

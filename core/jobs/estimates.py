@@ -139,10 +139,9 @@ def denoiser_work(spec: Mapping[str, Any], side: int) -> float:
 def denoiser_cells(spec: Mapping[str, Any], side: int) -> float:
     """Numbers that one frame leaves behind for the backward pass."""
     layers = 2.0 * int(spec["layers_per_block"]) + 1
-    return sum(
-        (side / float(spec["patch"]) / 2**level) ** 2 * float(channels) * layers
-        for level, channels in enumerate(spec["channels"])
-    )
+    width = side / float(spec["patch"])
+    cells = [(width * 0.5**level) ** 2 * float(c) for level, c in enumerate(spec["channels"])]
+    return layers * sum(cells)
 
 
 def _levels(spec: Mapping[str, Any], side: int) -> list[tuple[float, float, float, float]]:

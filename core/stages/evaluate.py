@@ -98,8 +98,9 @@ def _calibration(model: GlobalModel, found: Fidelity) -> dict[str, Any]:
     """Of rewards in the units of the logs; other rewards can be compared in rank alone."""
     if found.logged_rewards is None or model.config.reward != "logged":
         return {}
-    rewards = (found.imagined_rewards, found.logged_rewards)
-    told = calibration(*(r.double().numpy() for r in rewards))
+    told = calibration(
+        found.imagined_rewards.double().numpy(), found.logged_rewards.double().numpy()
+    )
     bins = {
         "imagined": told.imagined.tolist(),
         "logged": told.logged.tolist(),
