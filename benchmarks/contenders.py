@@ -78,11 +78,16 @@ class Judging(NullRecorder):
 
 def verdict(outcome: Outcome) -> Point:
     """Shares and mean of an outcome."""
-    return {
+    point = {
         "success": float(outcome.success.mean()),
         "ever": float(outcome.ever.mean()),
         "return": float(outcome.returns.mean()),
     }
+    if outcome.coverage is not None:
+        point["coverage"] = float(outcome.coverage.mean())
+    if outcome.passed is not None:
+        point["passed"] = float(outcome.passed.mean())
+    return point
 
 
 def whole_lines(path: Path) -> list[str]:

@@ -1,14 +1,20 @@
 """Does a policy trained only in imagination work in the true simulator? Several seeds, intervals.
 
     python -m benchmarks.success --home .foglab --dataset ds_… --global-model gm_… \\
-        --local-model lm_… [--task push_disc] [--seeds 0 1 2] [--episodes 100]
+        --local-model lm_… [--task push_disc] [--preset demo] [--seeds 0 1 2] [--episodes 100]
+        [--cloning]
 
 Trains one policy per seed on models that exist (those of `make demo`, say) and judges each in the
-true simulator, beside an untrained policy, random actions and the scripted expert. Resumable: an
-interrupted training goes on from its checkpoint.
+true simulator, beside an untrained policy, random actions and the task's script: its expert or,
+where it has none, the play that made the logs. `--cloning` adds behaviour cloning of the best
+fifth of the logs. Resumable: an interrupted training goes on from its checkpoint.
+
+push_t: success is strict (at least 95 % of the goal covered, which ends an episode), `coverage` the
+largest of an episode, `passed` the share of episodes that came within 20 pixels and 20 degrees.
 """
 
 import argparse
+import json
 import shutil
 import time
 from pathlib import Path
@@ -31,16 +37,25 @@ from benchmarks.harness import (
 )
 from benchmarks.plots import points
 from core.artifacts import Artifacts, StagePaths
-from core.jobs.spec import EvaluateSpec, PolicySpec
+from core.envs.camera import make_judge
+from core.evaluation.success import LearnedBatch, run_episodes
+from core.jobs import presets
+from core.jobs.presets import Preset
+from core.jobs.spec import EvaluateSpec, Kind, PolicySpec
+from core.local_model.model import LocalModel
+from core.policy.actor_critic import Actor
 from core.recorder import NullRecorder
 from core.stages import evaluate, policy
+from core.stages.setup import device
 
 POLICIES = {
     "real": "trained in imagination",
     "untrained": "untrained",
     "random": "random actions",
-    "scripted": "scripted expert",
+    "scripted": "script",
+    "cloned": "behaviour cloning",
 }
+CLONING: dict[str, Any] = {"method": "behaviour_cloning", "clone_share": 0.2}
 
 
 class Progress(NullRecorder):
@@ -60,6 +75,9 @@ def main() -> None:
     for name in ("dataset", "global-model", "local-model"):
         options.add_argument(f"--{name}", required=True)
     options.add_argument("--task", default="push_disc")
+    options.add_argument("--preset", type=Preset, choices=[*Preset], default=Preset.DEMO)
+    options.add_argument("--options", type=json.loads, default={}, help="fields of the spec, JSON")
+    options.add_argument("--cloning", action="store_true")
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options.add_argument("--episodes", type=int, default=100)
     chosen = options.parse_args()
@@ -76,6 +94,8 @@ def settings_of(chosen: argparse.Namespace, seed: int) -> Settings:
         "dataset": chosen.dataset,
         "global_model": chosen.global_model,
         "local_model": chosen.local_model,
+        "options": {**presets.overrides(chosen.preset, Kind.POLICY), **chosen.options},
+        "cloning": chosen.cloning,
         "episodes": chosen.episodes,
         "seed": seed,
     }
@@ -90,7 +110,8 @@ def one_seed(home: Path, settings: Settings) -> dict[str, Any]:
     run = work_folder(home, "success") / key
     run.mkdir(exist_ok=True)
     named = {k: settings[k] for k in ("dataset", "global_model")}
-    spec = PolicySpec(**named, local_model=settings["local_model"], seed=settings["seed"])
+    fields = {**named, "local_model": settings["local_model"], "seed": settings["seed"]}
+    spec = PolicySpec(**fields | settings["options"])
     started = time.monotonic()
     trained = policy.run(spec, StagePaths(artifacts, run / "checkpoints", out), Progress())
     seconds = time.monotonic() - started
@@ -102,6 +123,8 @@ def one_seed(home: Path, settings: Settings) -> dict[str, Any]:
         seed=1000 + settings["seed"],
     )
     found = evaluate.run(judged, StagePaths(artifacts, run, run), NullRecorder())
+    if settings["cloning"]:
+        found |= cloned(artifacts, run, PolicySpec(**fields | CLONING), judged)
     return {
         "policy_seconds": round(seconds, 1),
         "imagined_frames": trained["imagined_frames"],
@@ -109,11 +132,28 @@ def one_seed(home: Path, settings: Settings) -> dict[str, Any]:
     }
 
 
+def cloned(
+    artifacts: Artifacts, run: Path, spec: PolicySpec, judged: EvaluateSpec
+) -> dict[str, Any]:
+    """A policy that copies the logs, from the same starts as the others."""
+    out = run / "cloned"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    policy.run(spec, StagePaths(artifacts, run / "cloning", out), Progress())
+    actor, local = Actor.load(out), LocalModel.load(out / "local")
+    task, size = str(judged.task), local.config.image_size
+    made = LearnedBatch(actor.to(device()), local.to(device()))
+    found = run_episodes(lambda: make_judge(task, size), made, judged.episodes, judged.seed)
+    return evaluate.figures("cloned", found)
+
+
 def publish_rows(rows: list[Row], results: Path) -> Path:
     """The table of all policies; the plot of their success."""
     summary = [one for name in POLICIES for one in summary_of(rows, name)]
     claim = "a policy trained only in imagination succeeds in the true simulator"
-    return publish("success", claim, rows, summary, lambda figure: draw(figure, summary), results)
+    task = rows[0]["task"]
+    file = "success" if task == "push_disc" else f"success_{task}"
+    return publish(file, claim, rows, summary, lambda figure: draw(figure, summary), results)
 
 
 def summary_of(rows: list[Row], name: str) -> Summary:
@@ -125,6 +165,9 @@ def summary_of(rows: list[Row], name: str) -> Summary:
         "ever": share(f"{name}_ever", "episodes"),
         "return": mean(f"{name}_return"),
     }
+    if f"{name}_coverage" in rows[0].values:
+        figures["coverage"] = mean(f"{name}_coverage")
+        figures["passed"] = share(f"{name}_passed", "episodes")
     if name == "real":
         figures["policy_seconds"] = mean("policy_seconds")
         figures["imagined_frames"] = mean("imagined_frames")

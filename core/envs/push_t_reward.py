@@ -25,6 +25,8 @@ _NORMALS = np.array(
     + [(x, 0) for x in (-1, 1) for _ in range(3)],
     np.float64,
 )
+PASSES_PX, PASSES_RADIANS = 20.0, np.pi / 9
+"""How near the goal a T passes through the pose: the criterion of goal-image planners on Push-T."""
 _ARM_PX = 75.0
 """Turning the T by one radian counts like moving it this far."""
 
@@ -40,6 +42,13 @@ def corner_distance(pose: Array) -> float:
     lying = pose[:2] + CORNERS @ rotation(pose[2]).T
     wanted = np.array(GOAL_POSE[:2]) + CORNERS @ rotation(GOAL_POSE[2]).T
     return float(np.linalg.norm(lying - wanted, axis=-1).mean())
+
+
+def passes(pose: Array) -> bool:
+    """Whether the T lies within 20 pixels and 20 degrees of the goal pose."""
+    missed = (pose[2] - GOAL_POSE[2] + np.pi) % (2 * np.pi) - np.pi
+    apart = float(np.linalg.norm(pose[:2] - np.array(GOAL_POSE[:2])))
+    return apart < PASSES_PX and abs(float(missed)) < PASSES_RADIANS
 
 
 def approach_distance(agent: Array, pose: Array) -> float:
@@ -71,10 +80,14 @@ def pose_reward(agent: Array, pose: Array) -> float:
 
 
 class PoseReward(gym.Wrapper[Any, Any, Any, Any]):
-    """`PushTEnv` with `pose_reward` in place of coverage, which stays in `info["coverage"]`."""
+    """`PushTEnv` with `pose_reward` in place of coverage, which stays in `info["coverage"]`.
+
+    `info["passes"]`: whether the T lies nearly as it should, a looser success.
+    """
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One control step."""
         observation, _, terminated, truncated, info = self.env.step(action)
         reward = pose_reward(info["pos_agent"], info["block_pose"])
+        info["passes"] = passes(info["block_pose"])
         return observation, reward, terminated, truncated, info

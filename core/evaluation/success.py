@@ -69,6 +69,10 @@ class Outcome:
     """At the last step."""
     ever: NDArray[np.bool_]
     """At any step."""
+    coverage: NDArray[np.float64] | None = None
+    """Largest share of the goal that was covered, for tasks whose `info` has `coverage`."""
+    passed: NDArray[np.bool_] | None = None
+    """Went nearly through the goal, for tasks whose `info` has `passes`."""
 
 
 def run_episodes(
@@ -88,6 +92,8 @@ def run_episodes(
     policy.reset(episodes, seed)
     returns, ever = np.zeros(episodes), np.zeros(episodes, bool)
     success, running = np.zeros(episodes, bool), np.ones(episodes, bool)
+    coverage, passed = np.zeros(episodes), np.zeros(episodes, bool)
+    info: dict[str, Any] = {}
     steps = 0
     while running.any() and (max_steps is None or steps < max_steps):
         steps += 1
@@ -97,10 +103,18 @@ def run_episodes(
             returns[i] += float(reward)
             success[i] = info["is_success"]
             ever[i] |= success[i]
+            coverage[i] = max(coverage[i], info.get("coverage", 0.0))
+            passed[i] |= info.get("passes", False)
             running[i] = not (terminated or truncated)
     for env in envs:
         env.close()
-    return Outcome(returns, success, ever)
+    return Outcome(
+        returns,
+        success,
+        ever,
+        coverage if "coverage" in info else None,
+        passed if "passes" in info else None,
+    )
 
 
 def start_seeds(episodes: int, seed: int) -> list[int]:

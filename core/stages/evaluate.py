@@ -26,6 +26,7 @@ from core.evaluation.sensitivity import action_sensitivity
 from core.evaluation.success import (
     BatchPolicy,
     LearnedBatch,
+    Outcome,
     ScriptedBatch,
     mean_interval,
     run_episodes,
@@ -161,28 +162,43 @@ def _imagined(
 def _true(
     spec: EvaluateSpec, task: str, local: LocalModel, actor: Actor, recorder: Recorder
 ) -> dict[str, Any]:
-    """The policy beside an untrained one, random actions and the scripted expert, same starts."""
+    """The policy beside an untrained one, random actions and a script, same starts.
+
+    The script is the task's expert, or the play that makes logs where there is none.
+    """
     untrained = Actor(actor.config).to(device())
     policies: dict[str, BatchPolicy] = {
         "real": LearnedBatch(actor, local),
         "untrained": LearnedBatch(untrained, local),
         "random": ScriptedBatch(RandomPolicy),
     }
-    if (expert := TASKS[task].expert) is not None:
-        policies["scripted"] = ScriptedBatch(expert)
+    policies["scripted"] = ScriptedBatch(TASKS[task].expert or TASKS[task].play)
     result: dict[str, Any] = {"episodes": spec.episodes}
     for name, policy in policies.items():
         recorder.raise_if_cancelled()
         found = run_episodes(
             lambda: make_judge(task, local.config.image_size), policy, spec.episodes, spec.seed
         )
-        result |= {
-            f"{name}_success": float(found.success.mean()),
-            f"{name}_success_interval": share_interval(int(found.success.sum()), spec.episodes),
-            f"{name}_ever": float(found.ever.mean()),
-            f"{name}_return": float(found.returns.mean()),
-            f"{name}_return_interval": mean_interval(found.returns),
-        }
+        result |= figures(name, found)
+    return result
+
+
+def figures(name: str, found: Outcome) -> dict[str, Any]:
+    """What an outcome says of the policy `name`, with intervals."""
+    episodes = len(found.returns)
+    result: dict[str, Any] = {
+        f"{name}_success": float(found.success.mean()),
+        f"{name}_success_interval": share_interval(int(found.success.sum()), episodes),
+        f"{name}_ever": float(found.ever.mean()),
+        f"{name}_return": float(found.returns.mean()),
+        f"{name}_return_interval": mean_interval(found.returns),
+    }
+    if found.coverage is not None:
+        result[f"{name}_coverage"] = float(found.coverage.mean())
+        result[f"{name}_coverage_interval"] = mean_interval(found.coverage)
+    if found.passed is not None:
+        result[f"{name}_passed"] = float(found.passed.mean())
+        result[f"{name}_passed_interval"] = share_interval(int(found.passed.sum()), episodes)
     return result
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from core.envs import TASKS, make_task
 from core.envs.push_t import GOAL_POSE, OBS_TYPES, PushTEnv
 from core.envs.push_t_physics import PushTPhysics, coverage
+from core.envs.push_t_reward import passes
 from core.envs.relative_action import RelativeAction
 
 REFERENCE = Path(__file__).with_name("gym_pusht_reference.json")
@@ -58,6 +59,18 @@ def test_steps_follow_gym_pusht() -> None:
     assert len(misses) == 240
     assert np.median(misses) < 0.1
     assert np.mean(np.array(misses) < 1) > 0.75
+
+
+@pytest.mark.parametrize(
+    ("shift", "turn", "expected"),
+    [(0.0, 0.0, True), (19.0, 0.3, True), (21.0, 0.0, False), (0.0, 0.4, False)],
+)
+def test_a_t_within_20_pixels_and_20_degrees_passes(
+    shift: float, turn: float, expected: bool
+) -> None:
+    x, y, angle = GOAL_POSE
+    for whole_turn in (0.0, 2 * np.pi):
+        assert passes(np.array([x + shift, y, angle + turn + whole_turn])) is expected
 
 
 def test_coverage_is_gym_pushts() -> None:

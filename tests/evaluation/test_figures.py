@@ -62,6 +62,21 @@ def test_episodes_depend_on_the_seed_only() -> None:
     assert not np.array_equal(outcome(1), outcome(2))
 
 
+def test_coverage_is_the_largest_of_each_episode_where_the_task_knows_it() -> None:
+    policy = ScriptedBatch(TASKS["push_t"].play)
+    short, long = (run_episodes(lambda: make_judge("push_t", 32), policy, 3, 1, n) for n in (4, 40))
+    assert short.coverage is not None
+    assert long.coverage is not None
+    assert (long.coverage >= short.coverage).all()
+    assert (long.coverage > short.coverage).any()
+    assert (long.coverage <= 1).all()
+    disc = run_episodes(
+        lambda: make_judge("push_disc", 32), ScriptedBatch(TASKS["push_disc"].play), 1, 1, 1
+    )
+    assert disc.coverage is None
+    assert disc.passed is None
+
+
 def test_cut_off_episodes_earn_the_first_steps_of_whole_ones() -> None:
     def outcome(max_steps: int | None) -> np.ndarray:
         policy = ScriptedBatch(TASKS["push_disc"].play)
