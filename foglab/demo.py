@@ -23,7 +23,13 @@ from foglab.transport import ServiceError
 
 PATIENCE_SECONDS = 180.0
 """How long a call waits for a service that is being restarted."""
-EPISODES = {Preset.SMOKE: 24, Preset.DEMO: 400, Preset.SINGLE_GPU: 1500, Preset.PAPER: 4000}
+EPISODES = {
+    Preset.SMOKE: 24,
+    Preset.DEMO: 400,
+    Preset.DEMO_LONG: 400,
+    Preset.SINGLE_GPU: 1500,
+    Preset.PAPER: 4000,
+}
 CAMERA_SIZE = 64
 """Least side of the camera's pictures in pixels; a preset with larger ones gets its own."""
 STAGES = {
