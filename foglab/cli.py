@@ -1,7 +1,7 @@
 """The command line: `foglab --help`."""
 
 import signal
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,23 +10,20 @@ from rich.progress import Progress
 from rich.table import Table
 
 from core.jobs.presets import Preset, described
-from core.jobs.replies import Reply
 from foglab import doctor as doctoring
-from foglab import storage
+from foglab import listing, results, storage
 from foglab.datasets import dataset
 from foglab.policies import policy
 from foglab.run_policy import run_policy
 from foglab.show import follow, jobs_table
-from foglab.terminal import Commands, Place, err, out, place
+from foglab.terminal import Commands, Place, emit, err, out, place
 from foglab.tokens import environment_of, projects, tokens
 from foglab.training import evaluate, train
 
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    help="Train robot policies inside worlds learned from the robot's own logs.",
 )
 app.add_typer(train, name="train")
 app.add_typer(dataset, name="dataset")
@@ -34,11 +31,18 @@ app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="token")
 app.add_typer(projects, name="project")
 app.command()(evaluate)
+listing.register(app)
 app.command("run-policy")(run_policy)
-for command in (storage.backup, storage.restore, storage.gc):
+for command in (
+    results.download,
+    results.lineage,
+    results.metrics,
+    results.compare,
+    storage.backup,
+    storage.restore,
+    storage.gc,
+):
     app.command()(command)
-
-LimitOption = Annotated[int, typer.Option(help="Most rows")]
 
 
 @app.callback()
@@ -49,9 +53,16 @@ def main(
     home: Annotated[
         Path | None, typer.Option(help="Root of a local installation [FOGLAB_HOME]")
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of tables; may stand anywhere")
+    ] = False,
 ) -> None:
-    """Options that say where the service is; without them its own files on this machine do."""
-    context.obj = Place(url, token, home)
+    """Train robot policies inside worlds learned from the robot's own logs.
+
+    Without `--url` the service of this machine is found by its own files. Exit codes: 0 done, 1 failed
+    or refused, 2 wrong usage, 3 no service answers, 4 the token does not allow it.
+    """
+    context.obj = Place(url, token, home, as_json)
 
 
 @app.command()
@@ -134,55 +145,19 @@ def upload(
                 created=lambda i: err.print(f"Upload {i} (go on with --resume {i})"),
                 progress=lambda n, total: bar.update(shown, completed=n, total=total),
             )
-        out.print(f"{done.id}  {done.size} bytes  sha256 {done.sha256}", highlight=False)
+        told = f"{done.id}  {done.size} bytes  sha256 {done.sha256}"
         if name is None:
+            emit(context, done, told)
             return
         job = client.ingest(done.id, name)
         if not watch:
-            out.print(jobs_table([job]))
+            emit(context, job, told, jobs_table([job]))
             return
         (job,) = follow(err, lambda: [client.job(job.id)])
-        out.print(f"{job.output_id}  {job.name}  {job.status}  {job.error or ''}".strip())
+        ended = f"{job.output_id}  {job.name}  {job.status}  {job.error or ''}".strip()
+        emit(context, job, told, ended)
         if job.status != "succeeded":
             raise typer.Exit(1)
-
-
-@app.command()
-def datasets(
-    context: typer.Context,
-    dataset_id: Annotated[str | None, typer.Argument(help="Show one, with its report")] = None,
-    limit: LimitOption = 50,
-) -> None:
-    """Datasets, newest first."""
-    with place(context).client() as client:
-        if dataset_id is not None:
-            out.print_json(client.dataset(dataset_id).model_dump_json())
-            out.print_json(data=client.dataset_report(dataset_id))
-            return
-        found = client.datasets(limit)
-    out.print(_table(found, "id", "name", "episodes", "frames", "created_at"))
-
-
-@app.command()
-def models(
-    context: typer.Context,
-    kind: Annotated[str | None, typer.Option(help="global_model, local_model, policy")] = None,
-    limit: LimitOption = 50,
-) -> None:
-    """Models and policies, newest first."""
-    with place(context).client() as client:
-        out.print(_table(client.models(kind, limit), "id", "kind", "name", "created_at"))
-
-
-@app.command()
-def jobs(
-    context: typer.Context,
-    status: Annotated[str | None, typer.Option(help="queued, running, …")] = None,
-    limit: LimitOption = 30,
-) -> None:
-    """Jobs, newest first."""
-    with place(context).client() as client:
-        out.print(jobs_table(client.jobs(status=status, limit=limit)))
 
 
 @app.command()
@@ -190,7 +165,7 @@ def watch(context: typer.Context, job_ids: Annotated[list[str], typer.Argument()
     """Follow jobs to their end; exit code 1 if one does not succeed."""
     with place(context).client(patience=60) as client:
         ended = follow(err, lambda: [client.job(i) for i in job_ids])
-    out.print(jobs_table(ended))
+    emit(context, list(ended), jobs_table(ended))
     if any(job.status != "succeeded" for job in ended):
         raise typer.Exit(1)
 
@@ -206,26 +181,16 @@ def log(context: typer.Context, job_id: str, tail: Annotated[int, typer.Option()
 def cancel(context: typer.Context, job_id: str) -> None:
     """Ask a job to stop."""
     with place(context).client() as client:
-        out.print(jobs_table([client.cancel(job_id)]))
+        job = client.cancel(job_id)
+    emit(context, job, jobs_table([job]))
 
 
 @app.command()
 def retry(context: typer.Context, job_id: str) -> None:
     """Queue a failed or cancelled job again; it goes on from its last checkpoint."""
     with place(context).client() as client:
-        out.print(jobs_table([client.retry(job_id)]))
-
-
-@app.command()
-def export(
-    context: typer.Context,
-    model_id: str,
-    target: Annotated[Path | None, typer.Option("-o", "--output", help="Zip to write")] = None,
-) -> None:
-    """Download a model: config.json, model.safetensors, spec.json, metrics and lineage."""
-    with place(context).client() as client:
-        path = client.download_model(model_id, target or Path(f"{model_id}.zip"))
-    out.print(f"{path}  {path.stat().st_size / 1e6:.1f} MB", highlight=False)
+        job = client.retry(job_id)
+    emit(context, job, jobs_table([job]))
 
 
 @app.command()
@@ -237,18 +202,8 @@ def doctor(context: typer.Context) -> None:
     for finding in found:
         mark = "[green]ok[/]" if finding.well else "[red]wrong[/]"
         table.add_row(mark, finding.what, finding.told)
-    out.print(table)
+    emit(context, [asdict(f) for f in found], table)
     raise typer.Exit(0 if all(f.well for f in found) else 1)
-
-
-def _table(rows: Sequence[Reply], *fields: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for field in fields:
-        table.add_column(field.replace("_at", ""), no_wrap=field == "id")
-    for row in rows:
-        cells = (getattr(row, field) for field in fields)
-        table.add_row(*(f"{c:%Y-%m-%d %H:%M}" if hasattr(c, "year") else str(c) for c in cells))
-    return table
 
 
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ from foglab.transport import ServiceError, Transport, problem
 __all__ = ["ServiceClient", "ServiceError"]
 
 API = "/api/v1"
+PAGE = 500
+"""Most items that the service lists at once; longer lists are read page by page."""
 R = TypeVar("R", bound=Reply)
 
 
@@ -142,6 +144,11 @@ class ServiceClient:
             )
         return self.get_upload(upload)
 
+    def delete_upload(self, upload_id: str) -> None:
+        """Give up an upload that is not finished, and free its place."""
+        path = f"{API}/uploads/{upload_id}"
+        self._transport.request("DELETE", path, headers={"Tus-Resumable": "1.0.0"})
+
     def get_upload(self, upload_id: str) -> Upload:
         """State of one upload."""
         return self._get(Upload, f"{API}/uploads/{upload_id}")
@@ -188,6 +195,10 @@ class ServiceClient:
     def episode(self, dataset_id: str, n: int) -> EpisodeData:
         """Actions, state and rewards of one episode."""
         return self._get(EpisodeData, f"{API}/datasets/{dataset_id}/episodes/{n}")
+
+    def download_episode(self, dataset_id: str, n: int, target: Path | str) -> Path:
+        """Write the video of one episode to `target`."""
+        return self._download(f"{API}/datasets/{dataset_id}/episodes/{n}/video", Path(target))
 
     # --- Jobs
 
@@ -318,9 +329,11 @@ class ServiceClient:
         """All that a dataset, model, policy or rollout was made of, and all that was made of it."""
         return self._list(LineageNode, f"{API}/lineage/{artifact_id}")
 
-    def download_model(self, model_id: str, target: Path | str) -> Path:
-        """Write the model's folder as a zip to `target`."""
-        return self._download(f"{API}/models/{model_id}/download", Path(target))
+    def download_model(
+        self, model_id: str, target: Path | str, progress: tus.Listener | None = None
+    ) -> Path:
+        """Write the model's folder as a zip to `target`; `progress` is told bytes and all or 0."""
+        return self._download(f"{API}/models/{model_id}/download", Path(target), progress)
 
     def exports(self, limit: int = 100) -> list[Export]:
         """Newest first."""
@@ -336,19 +349,35 @@ class ServiceClient:
         spec = {"policy": policy_id, **options}
         return self.submit("policy_export", spec, name=f"export of {policy_id}", key=key)
 
-    def download_export(self, export_id: str, target: Path | str) -> Path:
-        """Write the export as a zip to `target`."""
-        return self._download(f"{API}/exports/{export_id}/download", Path(target))
+    def get_export(self, export_id: str) -> Export:
+        """One export; for a policy, `result["parity"]` tells how exact it is."""
+        return self._get(Export, f"{API}/exports/{export_id}")
 
-    def _download(self, path: str, target: Path) -> Path:
+    def download_export(
+        self, export_id: str, target: Path | str, progress: tus.Listener | None = None
+    ) -> Path:
+        """Write the export as a zip to `target`; `progress` is told bytes and all or 0."""
+        return self._download(f"{API}/exports/{export_id}/download", Path(target), progress)
+
+    def _download(
+        self,
+        path: str,
+        target: Path,
+        progress: tus.Listener | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> Path:
         partial = target.with_name(f".{target.name}.part")
+        stream = self._transport.http.stream("GET", path, params=params)
         try:
-            with self._transport.http.stream("GET", path) as response, partial.open("wb") as file:
+            with stream as response, partial.open("wb") as file:
                 if response.is_error:
                     response.read()
                     raise problem(response)
+                size = int(response.headers.get("Content-Length", 0))
                 for block in response.iter_bytes(1 << 20):
                     file.write(block)
+                    if progress is not None:
+                        progress(file.tell(), size)
             return partial.replace(target)
         except httpx.TransportError as error:
             raise self._transport.unreachable(error) from error
@@ -363,6 +392,13 @@ class ServiceClient:
         """One rollout with its items; `link(item.video_url)` plays in a browser."""
         return self._get(Rollout, f"{API}/rollouts/{rollout_id}")
 
+    def download_rollout(
+        self, rollout_id: str, item: int, target: Path | str, which: str = "video"
+    ) -> Path:
+        """Write one video; which is `video` (both side by side), `real` or `imagined`."""
+        path, params = f"{API}/rollouts/{rollout_id}/video", {"item": item, "which": which}
+        return self._download(path, Path(target), params=params)
+
     def rollout_errors(self, rollout_id: str) -> list[RolloutItem]:
         """Per-step errors of all items."""
         return self._list(RolloutItem, f"{API}/rollouts/{rollout_id}/errors")
@@ -371,17 +407,31 @@ class ServiceClient:
         """Newest first."""
         return self._list(Evaluation, f"{API}/evaluations", limit=limit)
 
+    def evaluation(self, evaluation_id: str) -> Evaluation:
+        """One evaluation."""
+        return self._get(Evaluation, f"{API}/evaluations/{evaluation_id}")
+
     # --- Helpers
 
     def _object(self, method: str, path: str, **kw: Any) -> dict[str, Any]:
         return _objects.validate_python(self._transport.json(method, path, **kw))
 
     def _get(self, model: type[R], path: str) -> R:
-        return model.model_validate(self._object("GET", path))
+        found = model.model_validate(self._object("GET", path))
+        found._site = self.public_url
+        return found
 
     def _list(self, model: type[R], path: str, **params: object) -> list[R]:
-        items = self._object("GET", path, params=_given(**params))["items"]
-        return [model.model_validate(item) for item in items]
+        wanted, found = params.get("limit"), list[R]()
+        asked = _given(**params)
+        while True:
+            if isinstance(wanted, int):
+                asked["limit"] = min(wanted - len(found), PAGE)
+            page = self._object("GET", path, params=asked)
+            found += [model.model_validate(item) for item in page["items"]]
+            asked["cursor"] = page.get("next")
+            if asked["cursor"] is None or (isinstance(wanted, int) and len(found) >= wanted):
+                return found
 
     def _post(self, path: str, body: dict[str, Any], key: str | None) -> dict[str, Any]:
         # With a key the service makes one job of any number of repeats, so repeating is safe.

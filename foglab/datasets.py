@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from foglab.show import follow
-from foglab.terminal import err, out, place
+from foglab.terminal import emit, err, place
 
 dataset = typer.Typer(no_args_is_help=True, help="Work with one dataset.")
 
@@ -33,4 +33,5 @@ def export(
         path = client.download_export(job.output_id, target)
     episodes = (job.result or {}).get("episodes")
     size = f"{path.stat().st_size / 1e6:.1f} MB"
-    out.print(f"{path}  LeRobot v3.0, {episodes} episodes, {size}", highlight=False)
+    told = f"{path}  LeRobot v3.0, {episodes} episodes, {size}"
+    emit(context, {"path": str(path), "id": job.output_id, **(job.result or {})}, told)

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from foglab.show import follow
-from foglab.terminal import err, out, place
+from foglab.terminal import emit, err, place
 
 policy = typer.Typer(no_args_is_help=True, help="Work with one policy.")
 
@@ -44,8 +44,14 @@ def export(
         if job.status != "succeeded" or job.output_id is None:
             raise ValueError(f"{job.name}: {job.status}. {job.error or ''}".strip())
         path = client.download_export(job.output_id, target)
-    out.print(parity_table((job.result or {})["parity"]))
-    out.print(f"{path}  {job.output_id}, {path.stat().st_size / 1e6:.1f} MB", highlight=False)
+    told = f"{path}  {job.output_id}, {path.stat().st_size / 1e6:.1f} MB"
+    result = job.result or {}
+    emit(
+        context,
+        {"path": str(path), "id": job.output_id, **result},
+        parity_table(result["parity"]),
+        told,
+    )
 
 
 def parity_table(report: dict[str, Any]) -> Table:

@@ -1,6 +1,5 @@
 """`foglab run-policy`: an exported policy in any Gymnasium environment."""
 
-import json
 import statistics
 import tempfile
 import zipfile
@@ -14,7 +13,7 @@ from rich.table import Table
 
 from core.data.video import write_mp4
 from foglab.client import ServiceClient, ServiceError
-from foglab.terminal import Place, err, out, place
+from foglab.terminal import Place, emit, err, place
 
 
 def run_policy(
@@ -38,7 +37,6 @@ def run_policy(
         bool, typer.Option(help="Stretch actions from [-1, 1] to the environment's bounds")
     ] = False,
     video: Annotated[Path | None, typer.Option(help="mp4 of the first episode")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
 ) -> None:
     """Run a policy outside: frames in, actions out, no world model. Prints returns and success."""
     # Loaded by name: other commands need neither torch nor an environment.
@@ -65,12 +63,7 @@ def run_policy(
 
         write_mp4(video, np.stack(found[0].frames), rate)
     told = summary(policy, env, runner.format, found)
-    if as_json:
-        print(json.dumps(told))
-        return
-    out.print(_table(told))
-    if video is not None:
-        out.print(f"{video}  first episode", highlight=False)
+    emit(context, told, _table(told), *([f"{video}  first episode"] if video is not None else []))
 
 
 def summary(policy: str, env: str, format: str, episodes: list[Any]) -> dict[str, Any]:

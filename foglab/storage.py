@@ -8,7 +8,6 @@ from rich.table import Table
 
 from foglab.terminal import err, out, place
 from foglab.tokens import environment_of, open_store
-from foglab.transport import ServiceError
 
 
 def backup(
@@ -58,7 +57,7 @@ def gc(
     where = place(context)
     root = environment_of(where.home).home
     if not root.is_dir():
-        raise ServiceError(0, "There is no installation", f"{root} does not exist")
+        raise ValueError(f"There is no installation: {root} does not exist")
     with open_store(where) as store:
         leftovers = Leftovers(store, Artifacts(root), days)
         found = leftovers.find() + (leftovers.find_unknown() if unknown else [])

@@ -12,8 +12,7 @@ import typer
 from rich.table import Table
 
 from core.jobs.environment import Environment
-from foglab.terminal import Place, out, place
-from foglab.transport import ServiceError
+from foglab.terminal import Place, emit, out, place
 
 if TYPE_CHECKING:  # a third of a second that other commands need not wait
     from core.jobs.store import Store
@@ -45,11 +44,12 @@ def show(context: typer.Context) -> None:
     """All tokens, without their secrets."""
     table = _table("id", "project", "name", "scopes", "made", "expires", "revoked")
     with open_store(place(context)) as store:
-        for token in store.list_tokens():
+        found = store.list_tokens()
+        for token in found:
             times = (token.created_at, token.expires_at, token.revoked_at)
             what = (token.id, token.project, token.name, " ".join(token.scopes))
             table.add_row(*what, *map(_when, times))
-    out.print(table)
+    emit(context, [token.model_dump(mode="json") for token in found], table)
 
 
 @tokens.command()
@@ -100,7 +100,7 @@ def open_store(where: Place) -> Iterator["Store"]:
         finally:
             store.close()
     except StoreError as error:
-        raise ServiceError(0, "The database said no", str(error)) from error
+        raise ValueError(f"The database said no. {error}") from error
 
 
 def environment_of(home: Path | None) -> Environment:

@@ -12,7 +12,7 @@ from core.jobs.replies import Job
 from core.jobs.spec import Kind
 from foglab.client import ServiceClient
 from foglab.show import follow, jobs_table
-from foglab.terminal import err, out, place
+from foglab.terminal import emit, err, place
 
 train = typer.Typer(no_args_is_help=True, help="Train one model, or the whole line.")
 
@@ -116,7 +116,7 @@ def train_pipeline(
             goals=goals or (),
             seed=seed,
         )
-        _finish(client, line.jobs, watch)
+        _finish(context, client, line.jobs, watch)
 
 
 def evaluate(
@@ -163,19 +163,19 @@ def _one(
 ) -> None:
     with place(context).client(patience=60) as client:
         job = client.submit(kind, spec, preset=preset, name=name)
-        _finish(client, [job], watch)
+        _finish(context, client, [job], watch)
 
 
-def _finish(client: ServiceClient, jobs: Sequence[Job], watch: bool) -> None:
+def _finish(
+    context: typer.Context, client: ServiceClient, jobs: Sequence[Job], watch: bool
+) -> None:
     """Print the jobs; with `watch`, stay until they end and leave with 1 if one did not succeed."""
     if not watch:
-        out.print(jobs_table(jobs))
+        emit(context, list(jobs), jobs_table(jobs))
         return
     ids = [job.id for job in jobs]
     ended = follow(err, lambda: [client.job(i) for i in ids])
-    out.print(jobs_table(ended))
-    for job in ended:
-        if job.result:
-            out.print_json(data={job.id: job.result})
+    told = [json.dumps({job.id: job.result}, indent=2) for job in ended if job.result]
+    emit(context, list(ended), jobs_table(ended), *told)
     if any(job.status != "succeeded" for job in ended):
         raise typer.Exit(1)

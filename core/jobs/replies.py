@@ -6,7 +6,9 @@ Fields the reader does not know are kept, so that an older client can talk to a 
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from core.jobs import html
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 """Statuses that a job never leaves by itself."""
@@ -16,6 +18,15 @@ class Reply(BaseModel):
     """Base of all replies."""
 
     model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
+
+    _site: str = PrivateAttr("")
+    """Where signed addresses lead, if a client knows it."""
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        shown = {f: v for f, v in self if not f.endswith("_url")}
+        title = f"{type(self).__name__} {shown.pop('name', '')}".strip()
+        return html.card(title, shown)
 
 
 class Upload(Reply):
@@ -80,6 +91,21 @@ class Job(Reply):
         """Whether the job is in a status that it never leaves by itself."""
         return self.status in TERMINAL
 
+    def _repr_html_(self) -> str:
+        shown: dict[str, Any] = {
+            "id": self.id,
+            "kind": self.kind,
+            "status": html.Html(html.badge(self.status)),
+            "makes": self.output_id,
+            "seconds": self.seconds,
+            "error": self.error,
+            "result": self.result,
+            "spec": self.spec,
+        }
+        p = self.progress
+        parts = [html.bar(p.done, p.total, p.message)] if p and not self.ended else []
+        return html.card(f"Job {self.name}", shown, *parts)
+
 
 class LogColumn(Reply):
     """A key of the logs, which a mapping may name."""
@@ -128,6 +154,12 @@ class Dataset(Reply):
     episodes: int | None = None
     frames: int | None = None
     meta: dict[str, Any] | None = None
+
+    def _repr_html_(self) -> str:
+        meta = self.meta or {}
+        told = {f: meta.get(f) for f in ("fps", "action_kind", "task", "shapes", "units")}
+        numbers = {"id": self.id, "episodes": self.episodes, "frames": self.frames}
+        return html.card(f"Dataset {self.name}", {**numbers, **told, "created": self.created_at})
 
 
 class Episode(Reply):
@@ -230,6 +262,13 @@ class Rollout(Reply):
     fps: float | None = None
     horizon: int | None = None
     items: list[RolloutItem] | None = None
+
+    def _repr_html_(self) -> str:
+        shown = {"id": self.id, "horizon": self.horizon, "fps": self.fps}
+        videos = [
+            html.video(f"{self._site}{i.video_url}", f"{i.n}: {i.kind}") for i in self.items or ()
+        ]
+        return html.card(f"Rollout {self.name}: real beside imagined", shown, *videos)
 
 
 class Export(Reply):

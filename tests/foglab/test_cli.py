@@ -6,12 +6,14 @@ import threading
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from core.data.readers import detect
+from core.data.video import read_mp4
 from core.envs.logs import make_logs
 from core.jobs.environment import Environment
 from core.jobs.migrate import upgrade
@@ -19,6 +21,7 @@ from core.jobs.spec import Kind
 from core.jobs.store import Store
 from foglab.cli import app
 from foglab.client import ServiceClient
+from foglab.listing import RESOURCES
 from foglab.training import values
 from tests.api import makers
 from tests.api.conftest import Service
@@ -64,8 +67,82 @@ def test_results_are_listed_and_exported(service: Service, tmp_path: Path) -> No
     assert '"dropped"' in foglab("datasets", dataset, service=service).output
     assert model in foglab("models", service=service).output
     target = tmp_path / "model.zip"
-    foglab("export", model, "--output", str(target), service=service)
+    foglab("download", model, "--output", str(target), service=service)
     assert target.stat().st_size > 1000
+
+
+def found(*words: str, service: Service) -> Any:
+    """What a command prints as JSON, wherever `--json` stands."""
+    first = json.loads(foglab("--json", *words, service=service).stdout)
+    assert json.loads(foglab(*words, "--json", service=service).stdout) == first
+    return first
+
+
+def test_everything_is_listed_and_shown_as_json(service: Service) -> None:
+    dataset = makers.dataset(service.store, service.artifacts)
+    model = makers.model(service.store, service.artifacts, dataset)
+    made = {
+        "datasets": dataset,
+        "models": model,
+        "rollouts": makers.rollout(service.store, service.artifacts, dataset, model),
+        "evaluations": makers.evaluation(service.store, dataset, model),
+        "jobs": service.store.list_jobs(limit=1)[0].id,
+    }
+    for resource in RESOURCES:
+        listed = found(resource.name, "--limit", "1", service=service)
+        if resource.name not in made:
+            assert isinstance(listed, list)
+            continue
+        identifier = made[resource.name]
+        assert [one["id"] for one in listed] == [identifier]
+        assert found(resource.name, identifier, service=service)["id"] == identifier
+        assert identifier in foglab(resource.name, service=service).output
+    assert found("models", "--kind", "policy", "--limit", "1", service=service) != [model]
+
+
+def test_jobs_are_compared_where_they_differ(service: Service, client: ServiceClient) -> None:
+    dataset = makers.dataset(service.store, service.artifacts)
+    one, two = (client.submit("local_model", {"dataset": dataset, "steps": n}) for n in (5, 6))
+    told = found("compare", one.id, two.id, service=service)
+    assert told == {"jobs": [one.id, two.id], "spec": {"steps": [5, 6]}, "result": {}}
+    assert "steps" in foglab("compare", one.id, two.id, service=service).output
+
+
+def test_lineage_leads_back_to_the_logs(service: Service) -> None:
+    dataset = makers.dataset(service.store, service.artifacts)
+    model = makers.model(service.store, service.artifacts, dataset)
+    assert [i["id"] for i in found("lineage", model, service=service)] == [model, dataset]
+    shown = foglab("lineage", model, service=service).output
+    assert shown.index(model) < shown.index(dataset) < shown.index("up_")
+
+
+def test_metrics_are_shown_by_their_last_value(service: Service) -> None:
+    job, folder = makers.running(service.store, service.artifacts)
+    lines = [{"step": n, "time": 0.0, "values": {"global/loss": 1 / n}} for n in (1, 2)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert [m["step"] for m in found("metrics", job.id, service=service)] == [1, 2]
+    assert re.search(r"global/loss +2 +0.5", foglab("metrics", job.id, service=service).output)
+
+
+def test_videos_of_a_rollout_are_fetched(service: Service, tmp_path: Path) -> None:
+    dataset = makers.dataset(service.store, service.artifacts)
+    model = makers.model(service.store, service.artifacts, dataset)
+    rollout = makers.rollout(service.store, service.artifacts, dataset, model)
+    foglab("download", rollout, "-o", str(tmp_path / "videos"), service=service)
+    assert len(read_mp4(tmp_path / "videos/0.mp4")) == 5
+    refused = foglab("download", dataset, service=service, status=1)
+    assert "dataset export" in refused.stderr
+
+
+def test_long_lists_are_read_page_by_page(
+    service: Service, client: ServiceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        makers.dataset(service.store, service.artifacts)
+    whole = [d.id for d in client.datasets()]
+    monkeypatch.setattr("foglab.client.PAGE", 2)
+    assert [d.id for d in client.datasets(limit=3)] == whole[:3]
+    assert [d.id for d in client.datasets(limit=500)] == whole
 
 
 def test_a_dataset_is_exported_and_downloaded(service: Service, tmp_path: Path) -> None:
@@ -138,12 +215,14 @@ def test_refusals_are_one_sentence(service: Service) -> None:
     bad = foglab(*wrong, "--set", "stepz=3", service=service, status=1)
     assert "spec.stepz" in bad.stderr
     lost = CliRunner().invoke(app, ["--url", service.url, "--token", "x", "jobs"])
-    assert lost.exit_code == 1
+    assert lost.exit_code == 4
     assert "token is not valid" in lost.stderr
+    told = foglab("--json", *wrong, service=service, status=1)
+    assert json.loads(told.stderr)["status"] == 422
 
 
 def test_without_a_service_the_way_out_is_named(tmp_path: Path) -> None:
-    assert "foglab up" in foglab("jobs", status=1).stderr
+    assert "foglab up" in foglab("jobs", status=3).stderr
     nobody = CliRunner().invoke(app, ["--url", "http://127.0.0.1:9", "--token", "x", "doctor"])
     assert nobody.exit_code == 1
     assert "does not answer" in nobody.output
