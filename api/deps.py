@@ -4,6 +4,8 @@
 rows by mistake. `InstallationDep` sees all: for health, and for whoever runs the installation.
 """
 
+import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -16,6 +18,7 @@ from fastapi.security.utils import get_authorization_scheme_param
 from pydantic import TypeAdapter, ValidationError
 
 from api.errors import Problem
+from api.limits import FailedLogins, Rates
 from api.settings import Settings
 from api.signing import Signer
 from api.simulator import Simulator
@@ -39,6 +42,8 @@ class Services:
     signer: Signer
     sizes: Sizes
     simulator: Simulator
+    failed_logins: FailedLogins
+    rates: Rates
 
     def of(self, token: Token) -> "Services":
         """With the rows and uploads of the token's project only, signing in its name."""
@@ -66,6 +71,7 @@ async def installation(connection: HTTPConnection) -> Services:
 InstallationDep = Annotated[Services, Depends(installation)]
 _bearer = Bearer(auto_error=False, description="A token made by `foglab token create`")
 CredentialsDep = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+log = logging.getLogger("foglab.api")
 _SAFE = frozenset({"GET", "HEAD"})
 
 
@@ -75,9 +81,11 @@ def caller(connection: HTTPConnection, s: InstallationDep, credentials: Credenti
         raise _unauthorized("A token is required", "Send the header 'Authorization: Bearer …'")
     token = s.store.check_token(credentials.credentials)
     if token is None:
+        _count_failure(connection, s)
         raise _unauthorized(
             "The token is not valid", "It is unknown, expired or revoked", 'error="invalid_token"'
         )
+    _admit(connection, s, token)
     if connection.scope["type"] == "websocket":
         _check_origin(connection, s.settings.cors_origins)
     _require(token, "read" if connection.scope.get("method") in _SAFE else "write")
@@ -95,11 +103,13 @@ def caller_or_signature(
     signed_by = None if doubled else s.signer.signed_by(connection.scope["path"], params)
     token = None if signed_by is None else s.store.valid_token(signed_by)
     if token is None:
+        _count_failure(connection, s)
         told = "It has expired or was changed, or the token that asked for it is not valid any more"
         raise Problem(403, "The address is not valid", told)
     if connection.scope["type"] == "websocket":
         _check_origin(connection, s.settings.cors_origins)
         _require(token, "write")
+    _admit(connection, s, token)
     return token
 
 
@@ -107,23 +117,23 @@ CallerDep = Annotated[Token, Depends(caller)]
 SignedCallerDep = Annotated[Token, Depends(caller_or_signature)]
 
 
-def services(s: InstallationDep, token: CallerDep) -> Services:
+async def services(s: InstallationDep, token: CallerDep) -> Services:
     """What the caller's project may use."""
     return s.of(token)
 
 
-def signed_services(s: InstallationDep, token: SignedCallerDep) -> Services:
+async def signed_services(s: InstallationDep, token: SignedCallerDep) -> Services:
     """The same for addresses that may be signed."""
     return s.of(token)
 
 
-def admin(token: CallerDep) -> Token:
+async def admin(token: CallerDep) -> Token:
     """403 unless the token may manage its project's tokens."""
     _require(token, "admin")
     return token
 
 
-def operator(token: CallerDep) -> Token:
+async def operator(token: CallerDep) -> Token:
     """403 unless the token is of the default project, whose callers run the installation."""
     if token.project != DEFAULT_PROJECT:
         told = f"Only tokens of the project {DEFAULT_PROJECT!r} may see the whole installation"
@@ -164,6 +174,27 @@ def _check_origin(connection: HTTPConnection, allowed: Sequence[str]) -> None:
     own = origin is not None and urlsplit(origin).netloc == connection.headers.get("Host")
     if origin is not None and not own and origin not in allowed:
         raise Problem(403, "The page may not connect", "Its origin is not in FOGLAB_CORS_ORIGINS")
+
+
+def _admit(connection: HTTPConnection, s: Services, token: Token) -> None:
+    """429 for a token that asks too often; notes who asks for the log."""
+    connection.state.log = {"token": token.id, "project": token.project}
+    wait = s.rates.take(token.id)
+    if wait:
+        raise _too_often("Too many requests", "This token asks more often than it may", wait)
+
+
+def _count_failure(connection: HTTPConnection, s: Services) -> None:
+    """A valid token is taken whatever happened before, so nobody can lock another one out."""
+    address = connection.client.host if connection.client else ""
+    log.warning("wrong credentials", extra={"address": address})
+    wait = s.failed_logins.count(address)
+    if wait:
+        raise _too_often("Too many wrong tokens", "From this address, within a minute", wait)
+
+
+def _too_often(title: str, detail: str, wait: float) -> Problem:
+    return Problem(429, title, detail, headers={"Retry-After": str(math.ceil(wait))})
 
 
 def _require(token: Token, scope: str) -> None:

@@ -8,12 +8,15 @@ from anyio import create_task_group, sleep
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from prometheus_client import CollectorRegistry
 from starlette.types import Scope
 
-from api import errors
+from api import docs, errors
 from api.deps import Services, caller
 from api.errors import Problem
-from api.middleware import Guard
+from api.limits import FailedLogins, Rates
+from api.middleware import BodyLimit, Guard
+from api.observe import Latencies
 from api.routes import (
     admin,
     compat,
@@ -56,7 +59,13 @@ from core.jobs.errors import (
 from core.jobs.store import Store
 from core.jobs.wire import simulator_socket
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", *play.FILES})
+OPEN_PATHS = frozenset(
+    {
+        *("/healthz", "/readyz", "/openapi.json"),
+        *("/docs", "/docs/start.js", "/docs/swagger-ui.js", "/docs/swagger-ui.css"),
+        *play.FILES,
+    }
+)
 """The only paths that answer without a token. All else is denied by its router."""
 SIGNED_PATHS = frozenset(
     {
@@ -80,9 +89,8 @@ def create_app(settings: Settings | None = None, *, loopback: bool = False) -> F
         version="0.1.0",
         description="Robot logs in, world models and policies out.",
         lifespan=_lifespan(settings),
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         responses=errors.DOCUMENTED,
         # A redirect would answer without a token, and names a second address for one thing.
         redirect_slashes=False,
@@ -92,7 +100,9 @@ def create_app(settings: Settings | None = None, *, loopback: bool = False) -> F
         chosen = (settings.compat_model, settings.compat_max_steps)
         app.include_router(compat.make_router(*chosen, loopback))
     _install_errors(app)
-    app.add_middleware(Guard, body_limit=_body_limit(settings.max_body_bytes))
+    registry = CollectorRegistry()
+    app.state.registry = registry
+    app.add_middleware(Guard, body_limit=_body_limit(settings), latencies=Latencies(registry))
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -119,7 +129,7 @@ def _include_routers(app: FastAPI) -> None:
     signed.include_router(models.downloads)
     signed.include_router(exports.downloads)
     signed.include_router(sim_stream.sockets)
-    opened = (operations.open_router, play.open_router)
+    opened = (operations.open_router, play.open_router, docs.router)
     for router in (signed, protected, *opened, operations.router):
         app.include_router(router)
 
@@ -166,12 +176,16 @@ def _install_errors(app: FastAPI) -> None:
     )
 
 
-def _body_limit(most: int) -> Callable[[Scope], int | None]:
-    def limit(scope: Scope) -> int | None:
+def _body_limit(settings: Settings) -> Callable[[Scope], BodyLimit]:
+    chunks = BodyLimit(None, settings.body_seconds)
+    bodies = BodyLimit(settings.max_body_bytes, settings.body_seconds)
+    pictures = BodyLimit(policies.MOST_BODY_BYTES, settings.body_seconds)
+
+    def limit(scope: Scope) -> BodyLimit:
         # Bytes of uploads go to the disk as they come, and the handler counts them.
         chunk = scope["method"] == "PATCH" and scope["path"].startswith(f"{PREFIX}/uploads/")
         asked = scope["path"].startswith(f"{PREFIX}/policies/")
-        return None if chunk else policies.MOST_BODY_BYTES if asked else most
+        return chunks if chunk else pictures if asked else bodies
 
     return limit
 
@@ -204,6 +218,8 @@ def _open(settings: Settings) -> Services:
         uploads=Uploads(artifacts, store),
         sizes=Sizes(artifacts.root),
         simulator=Simulator(simulator_socket(artifacts.root)),
+        failed_logins=FailedLogins(settings.failed_logins_per_minute),
+        rates=Rates(settings.requests_per_second),
         signer=Signer(load_secret(settings.home / "secret"), settings.signed_url_seconds),
     )
 

@@ -23,6 +23,15 @@ class Settings(BaseSettings):
         None, ge=0, description="Bytes of uploads of a project that has no quota of its own"
     )
     upload_days: float = Field(1.0, description="Days that an unfinished upload is kept")
+    body_seconds: float = Field(
+        30.0, gt=0, description="A request whose body rests for so long is given up"
+    )
+    failed_logins_per_minute: int = Field(
+        10, ge=0, description="Wrong tokens that one address may send before it gets 429"
+    )
+    requests_per_second: float = Field(
+        2000.0, gt=0, description="Of one token, on average; more get 429"
+    )
     signed_url_seconds: int = Field(3600, description="How long a signed video address works")
     event_seconds: float = Field(0.25, description="How often an event stream looks for news")
     compat_model: str = Field(

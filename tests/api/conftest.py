@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from api import server
 from api.main import create_app
 from api.settings import Settings
 from core.artifacts import Artifacts
@@ -72,6 +73,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Set
         database_url=database_url,
         event_seconds=0.05,
         max_body_bytes=20_000,
+        failed_logins_per_minute=1_000_000,
         max_upload_bytes=50 << 20,
         cors_origins=("http://dashboard.test",),
     )
@@ -107,9 +109,7 @@ class serve:
         self._socket = socket.socket(proto=socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", port))
-        config = uvicorn.Config(
-            app, log_config=None, timeout_graceful_shutdown=1, ws="websockets-sansio"
-        )
+        config = server.config(app, timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
 

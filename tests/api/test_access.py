@@ -221,7 +221,7 @@ def _everything_stored(service: Service) -> tuple[object, ...]:
     return files, jobs, service.store.list_tokens(), service.store.list_artifacts(limit=500)
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json", "/docs"])
+@pytest.mark.parametrize("path", sorted(OPEN_PATHS))
 def test_open_paths_need_no_token(service: Service, path: str) -> None:
     assert httpx.get(f"{service.url}{path}").status_code == 200
 
