@@ -1,5 +1,6 @@
 """Nobody comes in without a token, on any route, by any method."""
 
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -233,6 +234,40 @@ def test_read_token_may_look_but_not_touch(service: Service) -> None:
     refused = httpx.post(f"{service.url}/api/v1/jobs", headers=headers, json={})
     assert refused.status_code == 403
     assert refused.json()["title"] == "The token does not allow this"
+
+
+def test_docs_page_loads_nothing_from_elsewhere_and_runs_no_script_of_its_own(
+    service: Service,
+) -> None:
+    page = httpx.get(f"{service.url}/docs")
+    loaded = re.findall(r'(?:src|href)="([^"]*)"', page.text)
+    assert loaded == ["/docs/swagger-ui.css", "/docs/swagger-ui.js", "/docs/start.js"]
+    assert not re.search(r"<script>|\son\w+=|https?://", page.text)
+    policy = page.headers["content-security-policy"]
+    assert "script-src 'self';" in policy
+    kinds = [httpx.get(f"{service.url}{path}").headers["content-type"] for path in loaded]
+    assert kinds == ["text/css; charset=utf-8", *["text/javascript; charset=utf-8"] * 2]
+    assert "SwaggerUIBundle" in httpx.get(f"{service.url}/docs/swagger-ui.js").text
+
+
+def test_every_answer_of_every_route_carries_safe_headers(
+    service: Service, http: httpx.Client
+) -> None:
+    things = make_things(service)
+    for operation in everything(service.app):
+        if operation.method in {"DELETE", "POST"}:
+            continue
+        for client in (http, httpx):
+            url = f"{service.url}{operation.url(things)}"
+            response = client.request(operation.method, url, **operation.body())
+            headers = response.headers
+            assert headers["x-content-type-options"] == "nosniff", operation
+            assert headers["referrer-policy"] == "no-referrer"
+            assert "frame-ancestors 'none'" in headers["content-security-policy"]
+            assert re.fullmatch("[0-9a-f]{16}", headers["x-request-id"])
+            assert "server" not in headers
+            if operation.path.endswith("/download") and response.status_code == 200:
+                assert headers["content-disposition"].startswith("attachment;")
 
 
 def test_answers_carry_safe_headers_and_a_request_id(http: httpx.Client) -> None:
