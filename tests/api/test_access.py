@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 
 from api.deps import ServicesDep, caller
 from api.main import OPEN_PATHS, SIGNED_PATHS, create_app
+from api.routes import play
 from api.settings import Settings
 from core.jobs.records import ArtifactType
 from tests.api.conftest import Service, serve
@@ -263,7 +264,8 @@ def test_every_answer_of_every_route_carries_safe_headers(
             headers = response.headers
             assert headers["x-content-type-options"] == "nosniff", operation
             assert headers["referrer-policy"] == "no-referrer"
-            assert "frame-ancestors 'none'" in headers["content-security-policy"]
+            framed = "'self' http://dashboard.test" if operation.path in play.FILES else "'none'"
+            assert f"frame-ancestors {framed}" in headers["content-security-policy"]
             assert re.fullmatch("[0-9a-f]{16}", headers["x-request-id"])
             assert "server" not in headers
             if operation.path.endswith("/download") and response.status_code == 200:
