@@ -18,7 +18,9 @@ from fastapi.security.utils import get_authorization_scheme_param
 from pydantic import TypeAdapter, ValidationError
 
 from api.errors import Problem
+from api.heartbeats import Heartbeats
 from api.limits import FailedLogins, Rates
+from api.readiness import Readiness
 from api.settings import Settings
 from api.signing import Signer
 from api.simulator import Simulator
@@ -44,6 +46,8 @@ class Services:
     simulator: Simulator
     failed_logins: FailedLogins
     rates: Rates
+    heartbeats: Heartbeats
+    readiness: Readiness
 
     def of(self, token: Token) -> "Services":
         """With the rows and uploads of the token's project only, signing in its name."""

@@ -1,22 +1,24 @@
 """The application: `uvicorn --factory api.main:create_app`, or `python -m api`."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from anyio import create_task_group, sleep
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from prometheus_client import CollectorRegistry
 from starlette.types import Scope
 
 from api import docs, errors
 from api.deps import Services, caller
 from api.errors import Problem
+from api.heartbeats import Heartbeats
 from api.limits import FailedLogins, Rates
 from api.middleware import BodyLimit, Guard
 from api.observe import Latencies
+from api.readiness import Readiness
 from api.routes import (
     admin,
     compat,
@@ -41,6 +43,7 @@ from api.settings import Settings
 from api.signing import Signer, load_secret
 from api.simulator import Simulator
 from api.storage import Sizes
+from api.telemetry import Telemetry, make_registry
 from api.uploads import Uploads
 from api.views import PREFIX
 from core.artifacts import Artifacts, UnknownArtifact
@@ -50,6 +53,7 @@ from core.jobs.errors import (
     IllegalTransition,
     JobNotFound,
     QuotaExceeded,
+    StoreError,
     StoreFull,
     StoreUnavailable,
     TokenNotFound,
@@ -58,6 +62,8 @@ from core.jobs.errors import (
 )
 from core.jobs.store import Store
 from core.jobs.wire import simulator_socket
+
+log = logging.getLogger("foglab.api")
 
 OPEN_PATHS = frozenset(
     {
@@ -100,7 +106,7 @@ def create_app(settings: Settings | None = None, *, loopback: bool = False) -> F
         chosen = (settings.compat_model, settings.compat_max_steps)
         app.include_router(compat.make_router(*chosen, loopback))
     _install_errors(app)
-    registry = CollectorRegistry()
+    registry = make_registry()
     app.state.registry = registry
     app.add_middleware(Guard, body_limit=_body_limit(settings), latencies=Latencies(registry))
     if settings.cors_origins:
@@ -195,8 +201,10 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], Any]:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = await run_sync(_open, settings)
         app.state.services = services
+        app.state.registry.register(Telemetry(services))
         async with create_task_group() as group:
             group.start_soon(_sweep, services)
+            group.start_soon(_watch, services)
             try:
                 yield
             finally:
@@ -220,12 +228,25 @@ def _open(settings: Settings) -> Services:
         simulator=Simulator(simulator_socket(artifacts.root)),
         failed_logins=FailedLogins(settings.failed_logins_per_minute),
         rates=Rates(settings.requests_per_second),
+        heartbeats=Heartbeats(),
+        readiness=Readiness(artifacts.root),
         signer=Signer(load_secret(settings.home / "secret"), settings.signed_url_seconds),
     )
+
+
+async def _watch(s: Services) -> None:
+    """Look at heartbeats often enough to tell how old they are."""
+    while True:
+        with suppress(StoreError):
+            s.heartbeats.look(await run_sync(s.store.running))
+        await sleep(5)
 
 
 async def _sweep(s: Services) -> None:
     """Remove abandoned uploads once an hour."""
     while True:
-        await run_sync(s.uploads.remove_abandoned, s.settings.upload_days * 86_400)
+        try:
+            await run_sync(s.uploads.remove_abandoned, s.settings.upload_days * 86_400)
+        except (StoreError, OSError) as error:
+            log.warning("abandoned uploads stay for another hour: %s", error)
         await sleep(3600)

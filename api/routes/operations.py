@@ -1,14 +1,12 @@
-"""Health (open) and metrics (with a token)."""
+"""Health (open) and metrics (with a token of whoever runs the installation)."""
 
-import os
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse
+from prometheus_client import generate_latest
+from pydantic import Field
 
-from api.deps import InstallationDep, Services, operator
+from api.deps import InstallationDep, operator
 from api.errors import Problem
-from core.jobs.errors import StoreError
 from core.jobs.replies import Reply
 
 open_router = APIRouter(tags=["operations"])
@@ -16,9 +14,16 @@ router = APIRouter(tags=["operations"], dependencies=[Depends(operator)])
 
 
 class Health(Reply):
-    """`status` is ok or ready."""
+    """`status` is ok."""
 
     status: str
+
+
+class Readiness(Reply):
+    """`status` is ready, or degraded: requests are taken, but something will have to wait."""
+
+    status: str
+    checks: dict[str, str] = Field(description="database, storage, disk, workers, queues")
 
 
 @open_router.get("/healthz")
@@ -28,35 +33,17 @@ def health() -> Health:
 
 
 @open_router.get("/readyz")
-def ready(s: InstallationDep) -> Health:
-    """Database and storage can be used; 503 if not."""
-    try:
-        s.store.counts()
-    except StoreError as error:
-        raise Problem(503, "Not ready", "The database cannot be reached") from error
-    if not os.access(s.settings.home, os.W_OK):
-        raise Problem(503, "Not ready", "The storage cannot be written to")
-    return Health(status="ready")
-
-
-def prometheus(s: InstallationDep) -> str:
-    """Queue depth and jobs by state, in Prometheus' text format."""
-    lines = [
-        "# HELP foglab_jobs Jobs by state.",
-        "# TYPE foglab_jobs gauge",
-        *(f'foglab_jobs{{state="{k}"}} {n}' for k, n in s.store.counts().items()),
-        "# HELP foglab_ready_jobs Queued jobs that a worker could start now.",
-        "# TYPE foglab_ready_jobs gauge",
-        *(f'foglab_ready_jobs{{queue="{q}"}} {n}' for q, n in _ready(s).items()),
-    ]
-    return "\n".join(lines) + "\n"
+def ready(s: InstallationDep) -> Readiness:
+    """Database and storage were written to; 503 if not. The rest is told, and waits."""
+    found = s.readiness.look(s.store)
+    if found.refused is not None:
+        raise Problem(503, "Not ready", found.refused)
+    status = "ready" if all(v == "ok" for v in found.checks.values()) else "degraded"
+    return Readiness(status=status, checks=found.checks)
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-def metrics(text: Annotated[str, Depends(prometheus)]) -> PlainTextResponse:
-    """For a Prometheus server that has a token."""
+def metrics(request: Request) -> PlainTextResponse:
+    """For a Prometheus server that has a token of the default project."""
+    text = generate_latest(request.app.state.registry).decode()
     return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _ready(s: Services) -> dict[str, int]:
-    return {queue: len(s.store.ready_jobs(queue, limit=1000)) for queue in ("ingest", "gpu")}

@@ -110,6 +110,35 @@ class Silence(Record):
     hb_seq: int
 
 
+class RunningJob(Silence):
+    """A running job as metrics show it."""
+
+    kind: Kind
+    started_at: float | None
+
+
+class Waiting(Record):
+    """Ready jobs of a queue: how many, and seconds since the oldest was put in."""
+
+    jobs: int = 0
+    oldest_seconds: float = 0.0
+
+    def and_more(self, jobs: int, oldest_seconds: float) -> "Waiting":
+        """With those of another kind."""
+        return Waiting(
+            jobs=self.jobs + jobs, oldest_seconds=max(self.oldest_seconds, oldest_seconds)
+        )
+
+
+class Overview(Record):
+    """The installation at `now`, Unix seconds."""
+
+    now: float
+    counts: dict[tuple[Kind, JobState], int]
+    waiting: dict[str, Waiting]
+    running: tuple[RunningJob, ...]
+
+
 class NewArtifact(Record):
     """What a finished job publishes; its id, type and kind follow from the job."""
 

@@ -6,6 +6,7 @@ from copy import copy
 from typing import Self
 
 from core.jobs.database import Database
+from core.jobs.overview import Overviews
 from core.jobs.presence import Presence
 from core.jobs.projects import Projects
 from core.jobs.queries import Queries
@@ -17,7 +18,7 @@ from core.jobs.transitions import Transitions
 __all__ = ["Store", "Submission"]
 
 
-class Store(Submissions, Transitions, Queries, Registry, Tokens, Projects, Presence):
+class Store(Submissions, Transitions, Queries, Registry, Tokens, Projects, Presence, Overviews):
     """Jobs, artifacts, uploads, tokens, projects and workers. Safe to use from many threads and processes.
 
     Every method raises `core.jobs.errors.StoreUnavailable` if the database cannot be reached.
