@@ -33,7 +33,7 @@ from benchmarks.harness import (
     summarise,
     work_folder,
 )
-from benchmarks.ingesting import ingested, moving_picture
+from benchmarks.ingesting import Logs, ingest, moving_picture
 from benchmarks.plots import COLOURS
 from core.data.dataset import Dataset
 from core.data.windows import Windows
@@ -76,7 +76,7 @@ def one_row(work: Path, settings: Settings) -> dict[str, Any]:
         source = scratch / "logs.hdf5"
         scratch.mkdir()
         write_logs(source, settings["episodes"], settings["seed"], LAYOUTS[settings["layout"]])
-        dataset = ingested(source, scratch)
+        dataset = ingest(Logs(source, 0.0), scratch, previews=False)
         return compare(dataset, source, settings["seed"], settings["batches"])
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

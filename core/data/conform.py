@@ -10,7 +10,7 @@ from core.data.readers.base import Field, Fields, LogError, RowSlice
 from core.data.shaping import Shaping
 from core.jobs.spec import IngestSpec
 
-_BLOCK_BYTES = 8 << 20
+_BLOCK_BYTES = 2 << 20
 _MOST_EPISODE_BYTES = 1 << 30
 """It is held in memory while it is checked."""
 _MOST_COLUMNS = 4096

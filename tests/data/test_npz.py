@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -138,6 +139,17 @@ def test_frames_are_shrunk_by_averaging(tmp_path: Path) -> None:
     small = read_one(tmp_path, image_size=16, image=frames).frames
     means = frames.reshape(6, 16, 2, 16, 2, 3).mean((2, 4))
     assert np.abs(small - means).max() <= 0.5
+
+
+def test_much_smaller_frames_are_near_plain_means(tmp_path: Path) -> None:
+    """They are halved first, which is many times as fast."""
+    rng = np.random.default_rng(0)
+    smooth = cv2.resize(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8), (320, 240))
+    logged = log(0, 2) | {"image": np.stack([smooth, smooth[::-1]])}
+    (made,) = read(npz_zip(tmp_path / "a.zip", [logged]), image_size=32)
+    means = cv2.resize(smooth, (32, 32), interpolation=cv2.INTER_AREA).astype(int)
+    assert np.abs(made.frames[0] - means).max() <= 2
+    assert np.abs(made.frames[0] - means).mean() < 0.5
 
 
 def test_a_dark_episode_keeps_the_range_of_the_first(tmp_path: Path) -> None:

@@ -1,0 +1,226 @@
+"""How quickly logs become a dataset, and how much memory that takes as they grow.
+
+    python -m benchmarks.ingest --home .foglab [--seeds 0 1 2] [--megabytes 512] \\
+        [--gigabytes 1 2 4]
+
+Speed: logs of `--megabytes` of decoded frames go through the service's own stage, checks, copies and
+report included. Previews are left out: they are a dozen videos, however large the logs are. Episodes
+have 200 frames; `hdf5` and `zarr` hold plain arrays of 96 x 96 pixels, `zarr blosc` packed chunks of
+8 frames, `h264` a LeRobot v3.0 dataset whose 96 x 96 pixels are kept, `h264 480p` one whose 640 x 480
+pixels are shrunk to 64 x 64.
+
+- `megabytes_per_second` by the clock on the wall until all files are on the disk, and
+  `share_of_disk` of the rate at which as many bytes are written and synced in the same run;
+- `megabytes_per_core_second` by processor time, which a busy machine disturbs less;
+- `share_of_decoding` for videos: of PyAV's own rate by processor time, decoding alone;
+  `share_of_pictures`: decoding and converting to RGB.
+
+Memory: the greatest resident size of a process that ingests `--gigabytes`, with a line through the
+sizes that tells it at 50 GB. Logs are deleted as soon as they are measured.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from matplotlib.figure import Figure
+
+from benchmarks.harness import (
+    Row,
+    Settings,
+    Summary,
+    mean,
+    measure_rows,
+    parser,
+    publish,
+    summarise,
+    work_folder,
+)
+from benchmarks.ingesting import SOURCES, Logs, ingest, peak_megabytes, write_logs
+from benchmarks.plots import COLOURS
+from core.artifacts import sync
+
+NAME = "ingest"
+FAR_GIGABYTES = 50
+MEASURED = ("hdf5", "zarr")
+"""Sources whose memory is measured."""
+SPEED = (
+    "megabytes_per_second",
+    "share_of_disk",
+    "megabytes_per_core_second",
+    "share_of_decoding",
+    "share_of_pictures",
+)
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    options.add_argument("--sources", nargs="+", choices=SOURCES, default=[*SOURCES])
+    options.add_argument("--megabytes", type=int, default=512)
+    options.add_argument("--gigabytes", type=float, nargs="+", default=[1, 2, 4])
+    chosen = options.parse_args()
+    work = work_folder(chosen.home, NAME)
+    speed = [
+        {"what": "speed", "source": source, "megabytes": chosen.megabytes, "seed": seed}
+        for source in chosen.sources
+        for seed in chosen.seeds
+    ]
+    memory = [
+        {"what": "memory", "source": source, "megabytes": round(1000 * size), "seed": 0}
+        for source in MEASURED
+        for size in chosen.gigabytes
+    ]
+    publish_rows(measure_rows(work, [*speed, *memory], partial(one_row, work)), chosen.results)
+
+
+def one_row(work: Path, settings: Settings) -> dict[str, Any]:
+    """Make logs, ingest them and delete both."""
+    scratch = work / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        logs = write_logs(scratch, settings["source"], settings["megabytes"], settings["seed"])
+        if settings["what"] == "memory":
+            return {
+                "decoded_megabytes": logs.megabytes,
+                "peak_megabytes": peak_megabytes(logs, scratch),
+            }
+        return speed_of(logs, scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class Spent(NamedTuple):
+    """Seconds on the wall, and of the processor by all threads."""
+
+    wall: float
+    core: float
+
+
+def spent(do: Callable[[], object]) -> Spent:
+    """What a call takes."""
+    wall, core = time.perf_counter(), time.process_time()
+    do()
+    return Spent(time.perf_counter() - wall, time.process_time() - core)
+
+
+def speed_of(logs: Logs, scratch: Path) -> dict[str, Any]:
+    """Rates of one ingest, with the disk's before and after it."""
+    sync(logs.path)
+    before = spent(lambda: write_synced(scratch / "plain", logs.megabytes))
+    ours = spent(lambda: sync_all(ingest(logs, scratch, previews=False).path))
+    after = spent(lambda: write_synced(scratch / "plain", logs.megabytes))
+    disk = 2 * logs.megabytes / (before.wall + after.wall)
+    rates = {
+        "decoded_megabytes": logs.megabytes,
+        "megabytes_per_second": logs.megabytes / ours.wall,
+        "megabytes_per_core_second": logs.megabytes / ours.core,
+        "disk_megabytes_per_second": disk,
+        "share_of_disk": logs.megabytes / ours.wall / disk,
+    }
+    if logs.videos:
+        plain, pictures = (spent(partial(decode, logs.videos, rgb)) for rgb in (False, True))
+        rates |= {
+            "share_of_decoding": plain.core / ours.core,
+            "share_of_pictures": pictures.core / ours.core,
+            "share_of_decoding_by_the_clock": plain.wall / ours.wall,
+        }
+    return rates
+
+
+def write_synced(path: Path, megabytes: float) -> None:
+    """Write that many bytes in pieces of 8 MB until they are on the disk, and delete them."""
+    piece = np.random.default_rng(0).bytes(8_000_000)
+    with path.open("wb") as file:
+        for _ in range(round(megabytes / 8)):
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+
+
+def sync_all(folder: Path) -> None:
+    """Until a dataset's files are on the disk."""
+    for path in folder.iterdir():
+        sync(path)
+
+
+def decode(videos: Sequence[Path], rgb: bool) -> None:
+    """All frames by PyAV alone, with one converter for all where colours are wanted."""
+    colors = VideoReformatter()
+    for path in videos:
+        with av.open(str(path)) as container:
+            container.streams.video[0].thread_type = "AUTO"
+            for frame in container.decode(video=0):
+                if rgb:
+                    colors.reformat(frame, format="rgb24").to_ndarray()
+
+
+def publish_rows(rows: Sequence[Row], results: Path) -> Path:
+    """Table of speeds, memory with its line, plot of memory."""
+    speed = [r for r in rows if r["what"] == "speed"]
+    memory = [r for r in rows if r["what"] == "memory"]
+    names = {source: [n for n in SPEED if n in line] for source, line in _first(speed).items()}
+    summary: Summary = []
+    for source, figures in names.items():
+        some = [r for r in speed if r["source"] == source]
+        summary += summarise(some, ["source"], {n: mean(n) for n in figures})
+    lines = [line_of(source, some) for source, some in _grouped(memory).items()]
+    claim = "logs become datasets at the pace of the disk, in memory that does not grow with them"
+    draw = partial(draw_memory, lines=lines)
+    return publish(NAME, claim, rows, summary, draw, results, {"memory": lines})
+
+
+def _first(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    return {source: some[0].values for source, some in _grouped(rows).items()}
+
+
+def _grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["source"], []).append(row)
+    return found
+
+
+def line_of(source: str, rows: Sequence[Row]) -> dict[str, Any]:
+    """Least squares through the peaks, and what the line says at 50 GB."""
+    sizes = np.array([r["decoded_megabytes"] / 1000 for r in rows])
+    peaks = np.array([r["peak_megabytes"] for r in rows])
+    slope, start = np.polyfit(sizes, peaks, 1) if len(rows) > 1 else (0.0, float(peaks[0]))
+    return {
+        "source": source,
+        "gigabytes": sizes,
+        "peak_megabytes": peaks,
+        "megabytes_per_gigabyte": float(slope),
+        f"peak_megabytes_at_{FAR_GIGABYTES}_gb": float(start + slope * FAR_GIGABYTES),
+    }
+
+
+def draw_memory(figure: Figure, lines: Sequence[dict[str, Any]]) -> None:
+    """Peaks by size, and their lines."""
+    axes = figure.subplots()
+    for line, colour in zip(lines, COLOURS, strict=False):
+        ends = np.array([0, FAR_GIGABYTES])
+        start = line[f"peak_megabytes_at_{FAR_GIGABYTES}_gb"] - (
+            line["megabytes_per_gigabyte"] * FAR_GIGABYTES
+        )
+        axes.plot(line["gigabytes"], line["peak_megabytes"], "o", color=colour)
+        axes.plot(
+            ends, start + ends * line["megabytes_per_gigabyte"], color=colour, label=line["source"]
+        )
+    axes.set_xlabel("gigabytes of frames")
+    axes.set_ylabel("peak resident megabytes")
+    axes.set_ylim(0, None)
+    axes.legend()
+
+
+if __name__ == "__main__":
+    main()
