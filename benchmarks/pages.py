@@ -82,6 +82,7 @@ def measure(served: Front, token: str, runs: int) -> dict[str, object]:
         expect.set_options(timeout=180_000)
         page.goto(f"{served.dashboard_url}/?token={token}")
         expect(page.get_by_role("heading", level=1)).to_have_text("Home")
+        page.wait_for_function("() => sessionStorage.getItem('foglab-token')")
         for n in range(runs + 1):
             for name, (title, _) in PAGES.items():
                 there = f"{served.dashboard_url}/{'' if name == 'home' else name}"

@@ -66,6 +66,9 @@ def main() -> None:
                 for name, place in places.items():
                     page.goto(f"{addresses['dashboard_url']}/{place}")
                     settle(page)
+                    if name == "rollouts":
+                        page.get_by_role("slider", name="Frame").press("End")
+                        page.wait_for_timeout(500)
                     if not chosen.check:
                         chosen.folder.mkdir(parents=True, exist_ok=True)
                         page.screenshot(path=chosen.folder / f"{name}{suffix}.png")
@@ -122,6 +125,7 @@ def settle(page: Page) -> None:
     """Until the script has run, videos are loaded and charts are drawn."""
     expect(page.get_by_role("heading", level=1).first).to_be_visible()
     page.locator(QUIET).wait_for(state="attached")
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
     page.wait_for_function(
         "() => [...document.querySelectorAll('video')].every(v => v.readyState >= 2)"
     )

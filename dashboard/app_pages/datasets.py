@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from core.jobs.replies import Dataset, Episode
-from dashboard import access, choices, dataset_editor, dataset_report, player, words
+from dashboard import access, choices, dataset_editor, dataset_report, exports, player, words
 from dashboard.tabs import tabs
 
 LISTED, A_PAGE = 300, 50
@@ -36,6 +36,7 @@ def draw() -> None:
             dataset, _episodes(dataset.id), _report(dataset.id)
         ),
         "Edit": lambda: dataset_editor.draw(dataset, _episodes(dataset.id)),
+        "Export": lambda: exports.draw(dataset.id, "ingest"),
     }
     tabs(sections, key="dataset_tabs")
 

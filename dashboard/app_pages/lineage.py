@@ -24,7 +24,8 @@ def draw() -> None:
         "Artifact", list(found), format_func=found.__getitem__, key="of", bind="query-params"
     )
     nodes = service.lineage_of(chosen)
-    st.mermaid_chart(lineage.mermaid(nodes, chosen))
+    with st.container(border=True, key="graph"):
+        st.html(lineage.svg(nodes, chosen))
     current = next(n for n in nodes if n.id == chosen)
     _links(current)
     st.dataframe(

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from core.jobs.replies import Evaluation, Model
-from dashboard import access, charts, choices, job_rows, lineage, results, verdicts, words
+from dashboard import access, charts, choices, exports, job_rows, lineage, results, verdicts, words
 from dashboard.tabs import tabs
 
 TONES = {"good": st.success, "fair": st.warning, "poor": st.error}
@@ -49,6 +49,8 @@ def draw() -> None:
         "Lineage": lambda: _lineage(model.id),
         "Config": lambda: _config(model),
     }
+    if model.kind == "policy":
+        sections["Export"] = lambda: exports.draw(model.id, model.kind)
     tabs(sections, key="model_tabs")
 
 
@@ -114,7 +116,7 @@ def _figures(result: dict[str, Any]) -> None:
 
 def _lineage(model_id: str) -> None:
     nodes = access.client().lineage_of(model_id)
-    st.mermaid_chart(lineage.mermaid(nodes, model_id))
+    st.html(lineage.svg(nodes, model_id))
     st.caption("Arrows lead from what was used to what was made of it.")
     st.page_link(
         "app_pages/lineage.py",

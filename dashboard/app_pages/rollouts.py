@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.jobs.replies import Rollout, RolloutItem
-from dashboard import access, charts, choices, player, verdicts, words
+from dashboard import access, charts, choices, exports, player, verdicts, words
 
 VIEWS = {"real": "Real", "imagined": "Imagined", "dream": "Dream", "difference": "Difference"}
 DIFFERENCE = "Black is equal; a quarter of the full range is white."
@@ -37,6 +37,8 @@ def draw() -> None:
     )
     _item(rollout, items[n])
     _overview(list(items.values()), items[n])
+    with st.expander("Export", icon=":material/output:"):
+        exports.draw(rollout.id, "rollout")
 
 
 def _item(rollout: Rollout, item: RolloutItem) -> None:

@@ -9,9 +9,13 @@ from dashboard import access, form_widgets, forms, proposal
 from dashboard.sender import sender
 from foglab.client import ServiceError
 
+_MADE = "uploads_made"
+
 
 def draw() -> None:
-    sent = sender(access.client().public_url, access.token(), key="sender")
+    # A new one after each dataset: what has become of a file is not told a second time.
+    key = f"sender-{st.session_state.get(_MADE, 0)}"
+    sent = sender(access.client().public_url, access.token(), key=key)
     if sent is not None:
         st.success(f"{sent.filename} has arrived as {sent.upload}.", icon=":material/check_circle:")
     typed_id = st.text_input(
@@ -65,6 +69,7 @@ def _submit(upload: str, name: str, spec: dict[str, Any], wrong: dict[str, str])
             wrong = dict(access.field_messages(error)) or {"": str(error)}
         else:
             st.session_state.pop("ingest_wrong", None)
+            st.session_state[_MADE] = st.session_state.get(_MADE, 0) + 1
             st.switch_page("app_pages/job.py", query_params={"id": job.id})
     if wrong != st.session_state.get("ingest_wrong"):
         # Drawn at the fields, so from the top.

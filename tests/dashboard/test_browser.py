@@ -108,7 +108,9 @@ def test_every_page_opens_from_the_menu(visitor: Visitor) -> None:
 def test_episode_plays_beside_its_numbers(visitor: Visitor) -> None:
     visitor.open("datasets")
     wait_for_videos(visitor.page, 1)
-    expect(visitor.page.locator(".panels figure")).to_have_count(3)  # actions, reward, state
+    expect(visitor.page.locator(".panels figure")).to_have_count(
+        4
+    )  # actions, reward, state, labels
     output = visitor.page.locator(".player output")
     expect(output).to_contain_text("0 / 80")
     visitor.page.get_by_role("button", name="One frame on").click()

@@ -45,16 +45,34 @@ def test_overlaid_curves_have_one_colour_each() -> None:
     assert len({trace.line.color for trace in figure.data}) == 3
 
 
-def test_lineage_graph_holds_no_text_of_users_as_syntax() -> None:
+def test_lineage_is_drawn_from_logs_to_products_and_escapes_names() -> None:
     nodes = [
-        LineageNode(id="up_1", kind="upload", name='x"];click', sha256="ab" * 32),
+        LineageNode(id="up_1", kind="upload", name="<script>x", sha256="ab" * 32),
         LineageNode(id="ds_1", kind="ingest", name="d", job_id="job_1", made_from=["up_1"]),
+        LineageNode(id="gm_1", kind="global_model", name="g", made_from=["ds_1"]),
     ]
-    graph = lineage.mermaid(nodes, "ds_1")
-    assert "up_1 --> ds_1" in graph
-    assert ";click" not in graph
+    assert [[n.id for n in column] for column in lineage.columns(nodes, "gm_1")] == [
+        ["up_1"],
+        ["ds_1"],
+        ["gm_1"],
+    ]
+    drawing = lineage.svg(nodes, "gm_1")
+    assert "<script>" not in drawing
+    assert drawing.count("<rect") == 3
+    assert drawing.count("<path") == 2
     assert lineage.rows(nodes)[0]["SHA-256 of the logs"] == "ab" * 32
     assert lineage.rows(nodes)[1]["Page"] == "datasets?dataset=ds_1"
+
+
+def test_a_crowded_lineage_shows_its_newest_and_the_chosen_one() -> None:
+    nodes = [LineageNode(id="ds_1", kind="ingest", name="d")]
+    nodes += [
+        LineageNode(id=f"gm_{n}", kind="global_model", name="g", made_from=["ds_1"])
+        for n in range(40)
+    ]
+    shown = [n.id for n in lineage.columns(nodes, "gm_3")[1]]
+    assert len(shown) == lineage.MOST_ROWS
+    assert {"gm_3", "gm_39"} <= set(shown)
 
 
 def test_page_shows_differences_curves_and_results(
@@ -104,8 +122,8 @@ def test_lineage_leads_from_logs_to_rollout_and_runs_again(
     ids = {n.id for n in client.lineage_of(lab.dataset)}
     assert {lab.upload, lab.dataset, lab.global_model, lab.policy, lab.rollout} <= ids
     opened(app, "lineage", of=lab.policy)
-    graph = next(m.value for m in app.markdown if "graph LR" in m.value)
-    for used in (lab.upload, lab.dataset, lab.global_model, lab.policy, lab.rollout):
+    graph = next(h.proto.body for h in app.get("html") if "<svg" in h.proto.body)
+    for used in (lab.dataset, lab.global_model, lab.policy, lab.rollout):
         assert used in graph
     app.button(key="again").click().run()
     made = service.store.list_jobs(limit=1)[0]
