@@ -403,9 +403,9 @@ class ServiceClient:
         """Per-step errors of all items."""
         return self._list(RolloutItem, f"{API}/rollouts/{rollout_id}/errors")
 
-    def evaluations(self, limit: int = 100) -> list[Evaluation]:
-        """Newest first."""
-        return self._list(Evaluation, f"{API}/evaluations", limit=limit)
+    def evaluations(self, *, of: str | None = None, limit: int = 100) -> list[Evaluation]:
+        """Newest first; `of` names a model or dataset that was judged."""
+        return self._list(Evaluation, f"{API}/evaluations", of=of, limit=limit)
 
     def evaluation(self, evaluation_id: str) -> Evaluation:
         """One evaluation."""

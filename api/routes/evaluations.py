@@ -1,6 +1,8 @@
 """Figures that evaluate jobs found."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from api.deps import CursorQuery, LimitQuery, ServicesDep, known_id
 from api.errors import Problem
@@ -8,6 +10,7 @@ from api.views import evaluation_reply
 from core.jobs import replies
 from core.jobs.records import ArtifactType
 from core.jobs.replies import Reply
+from core.jobs.spec import ArtifactId
 
 router = APIRouter(prefix="/evaluations", tags=["evaluations"])
 
@@ -21,12 +24,15 @@ class EvaluationPage(Reply):
 
 @router.get("")
 def list_evaluations(
-    s: ServicesDep, limit: LimitQuery = 100, cursor: CursorQuery = None
+    s: ServicesDep,
+    of: Annotated[ArtifactId | None, Query(description="Model or dataset that was judged")] = None,
+    limit: LimitQuery = 100,
+    cursor: CursorQuery = None,
 ) -> EvaluationPage:
-    """Newest first."""
+    """Newest first. With `of`, a page may hold fewer than `limit`, and `next` says if more follow."""
     found = s.store.list_artifacts(type=ArtifactType.EVALUATION, cursor=cursor, limit=limit)
     return EvaluationPage(
-        items=[evaluation_reply(s, a) for a in found],
+        items=[evaluation_reply(s, a) for a in found if of is None or of in a.lineage],
         next=found[-1].seq if len(found) == limit else None,
     )
 

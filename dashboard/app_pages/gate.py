@@ -38,7 +38,7 @@ def draw() -> None:
         st.page_link("app_pages/train.py", label="Train", icon=":material/rocket_launch:")
         return
     model = choices.pick("Global model", found, "model")
-    judged = [e for e in service.evaluations(limit=500) if e.spec.get("global_model") == model.id]
+    judged = service.evaluations(of=model.id, limit=500)
     chosen = _chosen(judged)
     verdict = gate.gate(chosen.result if chosen else None)
     _verdict(verdict)

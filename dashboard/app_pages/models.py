@@ -42,9 +42,8 @@ def draw() -> None:
     st.session_state["model_seen"] = chosen.id
     model = service.model(chosen.id)
     _head(model)
-    judged = [e for e in service.evaluations(limit=500) if model.id in e.spec.values()]
     sections = {
-        "Evaluation": lambda: _evaluations(judged),
+        "Evaluation": lambda: _evaluations(service.evaluations(of=model.id, limit=500)),
         "Training": lambda: _training(model),
         "Lineage": lambda: _lineage(model.id),
         "Config": lambda: _config(model),
