@@ -23,8 +23,10 @@ def label(artifact: Dataset | Model | Rollout) -> str:
     return f"{artifact.name} · {about} · {artifact.id}"
 
 
-def artifacts(service: ServiceClient) -> Artifacts:
-    """Spec field to the ids it may hold, newest first, with their labels."""
+@st.cache_data(scope="session", ttl=5, show_spinner=False)
+def artifacts(_service: ServiceClient) -> Artifacts:
+    """Spec field to the ids it may hold, newest first, with their labels; kept for 5 s."""
+    service = _service
     models = service.models(limit=500)
     found = {"dataset": {d.id: label(d) for d in service.datasets(limit=500)}}
     for kind in ("global_model", "local_model", "policy"):

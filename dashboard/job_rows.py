@@ -9,7 +9,8 @@ from dashboard import words
 from foglab.show import duration
 
 JOB_PAGE = "app_pages/job.py"
-_WIDTHS = [3, 1.4, 4, 1.6]
+_WIDTHS = (300, 110, 190)
+"""Pixels of name, status and times; what the job does takes the rest."""
 
 
 def badge(job: Job) -> None:
@@ -30,25 +31,24 @@ def rows(jobs: Sequence[Job], key: str, waits: Mapping[str, str] | None = None) 
     with st.container(gap="xsmall", key=key):
         for group in groups.values():
             for job in sorted(group, key=_stage):
-                with st.container(border=True, key=f"{key}-{job.id}"):
-                    _row(job, names, (waits or {}).get(job.id, ""))
+                _row(job, names, (waits or {}).get(job.id, ""), f"{key}-{job.id}")
 
 
-def _row(job: Job, names: Mapping[str, str], wait: str) -> None:
-    name, status, doing, times = st.columns(_WIDTHS, vertical_alignment="center")
-    with name:
-        st.page_link(JOB_PAGE, label=f"**{escaped(job.name)}**", query_params={"id": job.id})
-    with status:
-        badge(job)
-    with doing:
+def _row(job: Job, names: Mapping[str, str], wait: str, key: str) -> None:
+    # One block and four elements: columns would cost twice as many, twenty times over on a page.
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key=key):
+        label = f"**{escaped(job.name)}**"
+        st.page_link(JOB_PAGE, label=label, query_params={"id": job.id}, width=_WIDTHS[0])
+        status = words.status(job)
+        st.badge(status, color=words.COLORS.get(status, "gray"), width=_WIDTHS[1])
         if job.error:
             st.markdown(f":small[:red[{escaped(_first_line(job.error))}]]")
         elif job.status == "running":
             st.progress(words.share(job), words.progress(job, names))
-        elif not job.ended:
-            told = [words.progress(job, names) or "in the queue", wait]
-            st.caption(" · ".join(t for t in told if t))
-    times.caption(when(job))
+        else:
+            told = [] if job.ended else [words.progress(job, names) or "in the queue", wait]
+            st.caption(" · ".join(t for t in told if t) or " ")
+        st.caption(when(job), width=_WIDTHS[2])
 
 
 def when(job: Job) -> str:
