@@ -42,6 +42,8 @@ class Server:
                 task.add_done_callback(tasks.discard)
         except wire.Broken as error:
             log.warning("a connection was cut: %s", error)
+        except asyncio.CancelledError:
+            return  # the process ends; the stream's own callback would log it as a mistake
         finally:
             for task in tasks:
                 task.cancel()
