@@ -1,7 +1,7 @@
 """How quickly logs become a dataset, and how much memory that takes as they grow.
 
     python -m benchmarks.ingest --home .foglab [--seeds 0 1 2] [--megabytes 512] \\
-        [--gigabytes 1 2 4]
+        [--video-megabytes 128] [--gigabytes 1 2 4]
 
 Speed: logs of `--megabytes` of decoded frames go through the service's own stage, checks, copies and
 report included. Previews are left out: they are a dozen videos, however large the logs are. Episodes
@@ -62,14 +62,16 @@ SPEED = (
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    options.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     options.add_argument("--sources", nargs="+", choices=SOURCES, default=[*SOURCES])
     options.add_argument("--megabytes", type=int, default=512)
-    options.add_argument("--gigabytes", type=float, nargs="+", default=[1, 2, 4])
+    options.add_argument("--video-megabytes", type=int, default=128, help="slow to write")
+    options.add_argument("--gigabytes", type=float, nargs="*", default=[1, 2, 4])
     chosen = options.parse_args()
     work = work_folder(chosen.home, NAME)
+    sizes = {s: chosen.video_megabytes if "h264" in s else chosen.megabytes for s in SOURCES}
     speed = [
-        {"what": "speed", "source": source, "megabytes": chosen.megabytes, "seed": seed}
+        {"what": "speed", "source": source, "megabytes": sizes[source], "seed": seed}
         for source in chosen.sources
         for seed in chosen.seeds
     ]

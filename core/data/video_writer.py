@@ -7,12 +7,21 @@ from typing import Literal, Self
 
 import av
 import numpy as np
+from av.video.frame import PictureType
 
 Codec = Literal["h264", "av1"]
 _ENCODERS: dict[Codec, tuple[str, dict[str, str]]] = {
     # One thread each: the bytes must not depend on the machine's number of cores.
-    "h264": ("libx264", {"crf": "18", "preset": "veryfast", "g": "2"}),
-    "av1": ("libsvtav1", {"crf": "25", "preset": "8", "g": "2", "svtav1-params": "lp=1"}),
+    # No frame waits for a later one (bf) and pieces start anew (forced-idr), or Rerun cannot cut out
+    # an episode.
+    "h264": (
+        "libx264",
+        {"crf": "18", "preset": "veryfast", "g": "2", "bf": "0", "forced-idr": "1"},
+    ),
+    "av1": (
+        "libsvtav1",
+        {"crf": "25", "preset": "8", "g": "2", "svtav1-params": "lp=1:enable-force-key-frames=1"},
+    ),
 }
 PIXEL_FORMAT = "yuv420p"
 """What browsers and loaders of robot data play; colours are stored at half the resolution."""
@@ -50,9 +59,10 @@ class VideoWriter:
         self._container.close()
 
     def write(self, frames: np.ndarray) -> None:
-        """Append frames (T, H, W, 3) u8."""
-        for frame in frames:
+        """Append frames (T, H, W, 3) u8, the first of which is a key frame."""
+        for n, frame in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            picture.pict_type = PictureType.NONE if n else PictureType.I
             self._mux(picture)
             self.frames += 1
 

@@ -19,6 +19,7 @@ def test_every_source_is_ingested_and_timed(
     monkeypatch.setattr(ingesting, "SIDE", 16)
     monkeypatch.setattr(ingest, "MEASURED", ("zarr",))
     command = f"ingest --home {tmp_path} --results {tmp_path} --seeds 0 --megabytes 0"
+    command += " --video-megabytes 0"
     names = ["--sources", "hdf5", "zarr", "h264"]
     monkeypatch.setattr(sys, "argv", [*command.split(), "--gigabytes", "0", *names])
     ingest.main()

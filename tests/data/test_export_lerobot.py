@@ -54,6 +54,19 @@ def exported(dataset: Dataset, root: Path, pictures: Pictures = "h264") -> Path:
     return root
 
 
+@pytest.mark.parametrize("pictures", ["h264", "av1"])
+def test_an_episode_can_be_cut_out_of_its_video(tmp_path: Path, pictures: Pictures) -> None:
+    """Each begins with a key frame, and no frame waits for a later one: Rerun needs both."""
+    root = exported(dataset_of(tmp_path / "a"), tmp_path / "export", pictures)
+    (path,) = (root / "videos").rglob("*.mp4")
+    with av.open(str(path)) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+    assert len(packets) == sum(LENGTHS)
+    assert all(p.pts == p.dts for p in packets)
+    firsts = np.cumsum([0, *LENGTHS[:-1]])
+    assert all(packets[first].is_keyframe for first in firsts)
+
+
 @pytest.mark.parametrize(("pictures", "bound"), [("png", 0), ("h264", 2.5), ("av1", 2.5)])
 def test_an_export_read_again_is_the_same(tmp_path: Path, pictures: Pictures, bound: float) -> None:
     dataset = dataset_of(tmp_path / "a")
