@@ -9,7 +9,7 @@ KEEP ?= 1
 PRESET ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-slow check format bench secrets docs docs-serve clean
+.PHONY: help setup demo up test test-slow test-malformed check format bench secrets docs docs-serve clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ test: $(TOOLS) ## The default tests
 
 test-slow: $(TOOLS) ## The tests that take minutes
 	$(BIN)/pytest -q -m slow
+
+test-malformed: $(READY) ## A thousand malformed uploads through the service; writes the table
+	$(BIN)/python -m tests.malformed
 
 check: $(READY) ## Lint, format, types, import contracts
 	$(BIN)/ruff check .
