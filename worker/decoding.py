@@ -21,7 +21,6 @@ Reason = Literal[
     "decode_forbidden",
     "decode_crashed",
     "decode_error",
-    "disk_full",
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 """Why a job that reads an upload may fail. Explained in docs/formats.md, each under its name."""
@@ -96,8 +95,6 @@ def _limits(spec: DetectSpec | IngestSpec, artifacts: Artifacts, run: Path) -> s
 def _code_of(error: BaseException) -> Reason:
     if isinstance(error, MemoryError) or getattr(error, "code", None) == _CV_NO_MEMORY:
         return "decode_limit_memory"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "disk_full"
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
         return "decode_limit_disk"
     if isinstance(error, PermissionError):

@@ -227,6 +227,8 @@ class _Watch(threading.Thread):
         self._done = threading.Event()
         self._wrong: list[str] = []
         self.polls, self.longest = 0, 0.0
+        self._whole: set[Path] = set()
+        """Seen whole at first sight; a dataset does not change."""
 
     def run(self) -> None:
         last = time.monotonic()
@@ -234,10 +236,12 @@ class _Watch(threading.Thread):
             self.polls += 1
             now = time.monotonic()
             self.longest, last = max(self.longest, now - last), now
-            for folder in (self._home / "datasets").glob("*/v*"):
+            listed = self._store.list_artifacts(type=ArtifactType.DATASET, limit=20)
+            seen = {self._home / "datasets" / a.id / "v1" for a in listed}
+            seen.update((self._home / "datasets").glob("*/v*"))
+            for folder in seen - self._whole:
                 self._wrong += _incomplete(folder)
-            for artifact in self._store.list_artifacts(type=ArtifactType.DATASET, limit=20):
-                self._wrong += _incomplete(self._home / "datasets" / artifact.id / "v1")
+                self._whole.add(folder)
 
     def stop(self) -> list[str]:
         self._done.set()
@@ -271,7 +275,9 @@ def _left_behind(top: Path, home: Path, store: Store, canaries: set[Path]) -> li
         match parts:
             case ("uploads" | "runs" | "datasets" | "canary.txt" | "secret",):
                 continue
-            case ("uploads", _) | ("runs", _) | ("runs", _, "checkpoints"):
+            case ("uploads", _) | ("runs", _):
+                continue
+            case ("runs", _, name) if name == "cost.json" or name.startswith("checkpoints"):
                 continue
             case ("uploads", _, "data" | "upload.json" | "announced.json"):
                 continue

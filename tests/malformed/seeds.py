@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -79,7 +80,8 @@ def packed(
     """A zip of files; a list may hold a name twice."""
     buffer = io.BytesIO()
     pairs = list(files.items()) if isinstance(files, Mapping) else files
-    with zipfile.ZipFile(buffer, "w", method) as archive:
+    with zipfile.ZipFile(buffer, "w", method) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that come twice
         for name, data in pairs:
             if isinstance(name, zipfile.ZipInfo):
                 name.compress_type = method

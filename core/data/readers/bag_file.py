@@ -7,8 +7,15 @@ from typing import Protocol
 from core.data.codes import Remark
 from core.data.readers.ros_messages import Message
 
-MOST_CHUNK_BYTES = 1 << 30
+MOST_CHUNK_BYTES = 256 << 20
 """Of one unpacked chunk; recorders write a few MB."""
+_RATIO, _RATIO_FREE_BYTES = 200, 8 << 20
+
+
+def most_unpacked(packed: int) -> int:
+    """Bytes that a chunk of `packed` bytes may hold. Zeros pack ten thousand times, and make
+    millions of records of nothing."""
+    return min(MOST_CHUNK_BYTES, max(_RATIO_FREE_BYTES, _RATIO * packed))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from mcap.summary import Summary
 
 from core.data.codes import Remark
 from core.data.episode import EpisodeError
-from core.data.readers.bag_file import MOST_CHUNK_BYTES, Stamp, Topic, no_schema
+from core.data.readers.bag_file import MOST_CHUNK_BYTES, Stamp, Topic, most_unpacked, no_schema
 from core.data.readers.files import damaged
 from core.data.readers.ros_messages import Message as Fields
 from core.data.readers.ros_messages import MessageError, Types, decode, types_of
@@ -190,8 +190,8 @@ def _unpacked(record: McapRecord) -> list[McapRecord]:
     if not isinstance(record, Chunk):
         return [record]
     size = record.uncompressed_size
-    if size > MOST_CHUNK_BYTES:
-        raise ValueError(f"a chunk says that it holds {size} bytes")
+    if size > most_unpacked(len(record.data)):
+        raise ValueError(f"a chunk of {len(record.data)} bytes says that it holds {size}")
     data = _DECOMPRESS[record.compression](record.data, size)
     if len(data) != size:
         raise ValueError("a chunk does not hold what it says")

@@ -11,7 +11,7 @@ from rosbags.rosbag1.reader import Compression, decompressors
 
 from core.data.codes import Remark
 from core.data.episode import EpisodeError
-from core.data.readers.bag_file import MOST_CHUNK_BYTES, Stamp, Topic, no_schema
+from core.data.readers.bag_file import Stamp, Topic, most_unpacked, no_schema
 from core.data.readers.files import damaged
 from core.data.readers.ros_messages import Message, MessageError, Types, decode, types_of
 
@@ -95,9 +95,10 @@ def _types(connection: Connection) -> Types:
 
 def _bounded(decompressor: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
     """The same codec, which stops at a limit."""
-    most = MOST_CHUNK_BYTES
     if decompressor is decompressors[Compression.BZ2.value]:
-        return lambda data: bz2.BZ2Decompressor().decompress(data, most)
+        return lambda data: bz2.BZ2Decompressor().decompress(data, most_unpacked(len(data)))
     if decompressor is decompressors[Compression.LZ4.value]:
-        return lambda data: bytes(lz4.frame.LZ4FrameDecompressor().decompress(data, most))
+        return lambda data: bytes(
+            lz4.frame.LZ4FrameDecompressor().decompress(data, most_unpacked(len(data)))
+        )
     return decompressor

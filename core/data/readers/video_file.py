@@ -48,6 +48,7 @@ class Video:
             self._stream = self._container.streams.video[0]
             self._stream.thread_type = "AUTO"
             codec = self._stream.codec_context
+            codec.options = {"max_pixels": str(MOST_PIXELS)}  # it may turn larger on the way
             self.codec: str = codec.name
             self.shape: tuple[int, int, int] = (codec.height, codec.width, 3)
             if not 0 < codec.height * codec.width <= MOST_PIXELS:
