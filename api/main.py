@@ -38,6 +38,7 @@ from api.routes import (
     sim_stream,
     specs,
     uploads,
+    webhooks,
 )
 from api.settings import Settings
 from api.signing import Signer, load_secret
@@ -46,6 +47,7 @@ from api.storage import Sizes
 from api.telemetry import Telemetry, make_registry
 from api.uploads import Uploads
 from api.views import PREFIX
+from api.webhooks import Sender
 from core.artifacts import Artifacts, UnknownArtifact
 from core.jobs.errors import (
     ArtifactNotFound,
@@ -59,12 +61,13 @@ from core.jobs.errors import (
     TokenNotFound,
     UnknownInput,
     UploadNotFound,
+    WebhookNotFound,
 )
 from core.jobs.store import Store
 from core.jobs.wire import simulator_socket
 
 log = logging.getLogger("foglab.api")
-
+KEPT_DELIVERY_DAYS = 30.0
 OPEN_PATHS = frozenset(
     {
         *("/healthz", "/readyz", "/openapi.json"),
@@ -127,7 +130,18 @@ def _include_routers(app: FastAPI) -> None:
     protected = APIRouter(prefix=PREFIX, dependencies=[Depends(caller)])
     results = (models, rollouts, evaluations, exports, lineage)
     worlds = (sim, policies)
-    for module in (uploads, detections, datasets, jobs, pipelines, *results, specs, *worlds, admin):
+    for module in (
+        uploads,
+        detections,
+        datasets,
+        jobs,
+        pipelines,
+        *results,
+        specs,
+        *worlds,
+        admin,
+        webhooks,
+    ):
         protected.include_router(module.router)
     signed = APIRouter(prefix=PREFIX)
     signed.include_router(datasets.videos)
@@ -162,6 +176,7 @@ def _install_errors(app: FastAPI) -> None:
             UploadNotFound: gone("No such upload"),
             UnknownArtifact: gone("Not found"),
             TokenNotFound: gone("No such token"),
+            WebhookNotFound: gone("No such webhook"),
             QuotaExceeded: over,
             IllegalTransition: conflict("The job's state does not allow this"),
             IdempotencyConflict: conflict("The key was used before"),
@@ -205,6 +220,12 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], Any]:
         async with create_task_group() as group:
             group.start_soon(_sweep, services)
             group.start_soon(_watch, services)
+            sender = Sender(
+                services.store,
+                private=settings.webhook_private,
+                every=settings.webhook_seconds,
+            )
+            group.start_soon(sender.run)
             try:
                 yield
             finally:
@@ -243,10 +264,11 @@ async def _watch(s: Services) -> None:
 
 
 async def _sweep(s: Services) -> None:
-    """Remove abandoned uploads once an hour."""
+    """Remove abandoned uploads and old logs of deliveries once an hour."""
     while True:
         try:
             await run_sync(s.uploads.remove_abandoned, s.settings.upload_days * 86_400)
+            await run_sync(s.store.forget_deliveries, KEPT_DELIVERY_DAYS)
         except (StoreError, OSError) as error:
-            log.warning("abandoned uploads stay for another hour: %s", error)
+            log.warning("what is old stays for another hour: %s", error)
         await sleep(3600)

@@ -34,6 +34,10 @@ class Settings(BaseSettings):
     )
     signed_url_seconds: int = Field(3600, description="How long a signed video address works")
     event_seconds: float = Field(0.25, description="How often an event stream looks for news")
+    webhook_private: bool = Field(
+        False, description="Let webhooks reach addresses of this machine and its network"
+    )
+    webhook_seconds: float = Field(1.0, gt=0, description="How often due deliveries are looked for")
     compat_model: str = Field(
         "", description="Global model that Gym-style clients at the server's root play; none: off"
     )

@@ -19,6 +19,7 @@ from foglab.show import follow, jobs_table
 from foglab.terminal import Commands, Place, emit, err, out, place
 from foglab.tokens import environment_of, projects, tokens
 from foglab.training import evaluate, train
+from foglab.webhooks import webhook
 
 app = typer.Typer(
     cls=Commands,
@@ -30,6 +31,7 @@ app.add_typer(dataset, name="dataset")
 app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="token")
 app.add_typer(projects, name="project")
+app.add_typer(webhook, name="webhook")
 app.command()(evaluate)
 listing.register(app)
 app.command("run-policy")(run_policy)

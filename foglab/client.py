@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from core.jobs.replies import (
     Dataset,
+    Delivery,
     Detection,
     Episode,
     EpisodeData,
@@ -22,6 +23,7 @@ from core.jobs.replies import (
     Metrics,
     Model,
     NewToken,
+    NewWebhook,
     Pipeline,
     Reply,
     Rollout,
@@ -29,6 +31,7 @@ from core.jobs.replies import (
     Storage,
     Token,
     Upload,
+    Webhook,
     Worker,
 )
 from core.jobs.spec import Spec
@@ -410,6 +413,25 @@ class ServiceClient:
     def evaluation(self, evaluation_id: str) -> Evaluation:
         """One evaluation."""
         return self._get(Evaluation, f"{API}/evaluations/{evaluation_id}")
+
+    # --- Webhooks: needs a token with the scope admin
+
+    def webhooks(self) -> list[Webhook]:
+        """Addresses that are told of the project's ended jobs, oldest first."""
+        return self._list(Webhook, f"{API}/webhooks")
+
+    def add_webhook(self, url: str) -> NewWebhook:
+        """Tell `url` of every job that ends from now on; the secret is in the answer only."""
+        answer = self._object("POST", f"{API}/webhooks", json={"url": url}, repeat=False)
+        return NewWebhook.model_validate(answer)
+
+    def remove_webhook(self, webhook_id: str) -> None:
+        """Tell it nothing more."""
+        self._transport.request("DELETE", f"{API}/webhooks/{webhook_id}")
+
+    def deliveries(self, webhook_id: str, limit: int = 100) -> list[Delivery]:
+        """What it was told, newest first."""
+        return self._list(Delivery, f"{API}/webhooks/{webhook_id}/deliveries", limit=limit)
 
     # --- Helpers
 

@@ -54,6 +54,13 @@ class UnknownInput(StoreError, ValueError):
         self.identifier = identifier
 
 
+class WebhookNotFound(StoreError):
+    """There is no such webhook."""
+
+    def __init__(self, webhook_id: str) -> None:
+        super().__init__(f"there is no webhook {webhook_id!r}")
+
+
 class IllegalTransition(StoreError):
     """The job is not in a state in which this can be done."""
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
+from core.jobs.outbox import announce
 from core.jobs.records import JobState
 from core.jobs.tables import job_dependencies, jobs
 
@@ -20,6 +21,7 @@ def end_dependents(connection: Connection, job_id: str, now: float) -> None:
         still = (jobs.c.id == row.id) & (jobs.c.state == JobState.QUEUED.value)
         values = {"state": cause.state, "error": error, "ended_by": job_id, "finished_at": now}
         if connection.execute(update(jobs).where(still).values(**values)).rowcount:
+            announce(connection, row.id, now)
             end_dependents(connection, row.id, now)
 
 

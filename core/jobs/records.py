@@ -205,6 +205,37 @@ class Worker(Record):
     busy: bool = False
 
 
+class Webhook(Record):
+    """An address that is told of every ended job of a project; its secret signs what is told."""
+
+    id: str
+    project: str
+    url: str
+    secret: str = Field(repr=False)
+    created_at: float
+
+
+class Delivery(Record):
+    """One thing told, or to be told, to a webhook."""
+
+    seq: int
+    id: str
+    webhook_id: str
+    job_id: str
+    event: str
+    """job.succeeded, job.failed or job.cancelled."""
+    payload: Json
+    state: str
+    """pending, delivered or given_up."""
+    attempt: int
+    not_before: float
+    status_code: int | None = None
+    """What the receiver answered last."""
+    error: str | None = None
+    created_at: float
+    ended_at: float | None = None
+
+
 SCOPES = ("read", "write", "admin")
 """What a token may allow; a later one includes those before it."""
 

@@ -286,6 +286,35 @@ class Export(Reply):
     download_url: str = Field(description="Signed: needs no header")
 
 
+class Webhook(Reply):
+    """An address that is told of every ended job of the project."""
+
+    id: str
+    url: str
+    created_at: datetime
+
+
+class NewWebhook(Webhook):
+    """With the secret that signs what it is told; it cannot be read again."""
+
+    secret: str
+
+
+class Delivery(Reply):
+    """One thing told, or to be told, to a webhook."""
+
+    id: str
+    job_id: str
+    event: str = Field(description="job.succeeded, job.failed or job.cancelled")
+    state: str = Field(description="pending, delivered or given_up")
+    attempt: int
+    status_code: int | None = Field(None, description="What the receiver answered last")
+    error: str | None = Field(None, description="Why the last try failed")
+    next_try_at: datetime | None = None
+    created_at: datetime
+    ended_at: datetime | None = None
+
+
 class Evaluation(Reply):
     """The figures that an evaluate job found."""
 

@@ -14,11 +14,22 @@ from core.jobs.registry import Registry
 from core.jobs.submission import Submission, Submissions
 from core.jobs.tokens import Tokens
 from core.jobs.transitions import Transitions
+from core.jobs.webhooks import Webhooks
 
 __all__ = ["Store", "Submission"]
 
 
-class Store(Submissions, Transitions, Queries, Registry, Tokens, Projects, Presence, Overviews):
+class Store(
+    Submissions,
+    Transitions,
+    Queries,
+    Registry,
+    Tokens,
+    Projects,
+    Presence,
+    Overviews,
+    Webhooks,
+):
     """Jobs, artifacts, uploads, tokens, projects and workers. Safe to use from many threads and processes.
 
     Every method raises `core.jobs.errors.StoreUnavailable` if the database cannot be reached.

@@ -140,3 +140,36 @@ tokens = Table(
     Column("expires_at", Float),
     Column("revoked_at", Float),
 )
+
+# Addresses that are told when a job of the project has ended.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    _project(),
+    Column("url", String(2000), nullable=False),
+    Column("secret", String(80), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index("ix_webhooks_project", "project"),
+)
+
+# Written in the transaction that ends the job, so that no end goes untold.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("seq", _counter, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("webhook_id", String(40), ForeignKey("webhooks.id"), nullable=False),
+    Column("job_id", String(40), nullable=False),
+    Column("event", String(20), nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("not_before", Float, nullable=False),
+    Column("status_code", Integer),
+    Column("error", Text),
+    Column("created_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Index("ix_deliveries_webhook_seq", "webhook_id", "seq"),
+    Index("ix_deliveries_state_due", "state", "not_before"),
+)

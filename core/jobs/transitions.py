@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 
 from core.jobs.errors import IllegalTransition, JobNotFound, Lost
+from core.jobs.outbox import announce
 from core.jobs.propagation import end_dependents, reopen_dependents
 from core.jobs.records import ARTIFACT_TYPES, Job, JobState, Json, NewArtifact, Silence
 from core.jobs.rows import Rows, one_job
@@ -250,6 +251,7 @@ class Transitions(Rows):
         connection.execute(
             statement.values(state=state.value, error=error, result=result, finished_at=now)
         )
+        announce(connection, row.id, now)
         if state is not JobState.SUCCEEDED:
             end_dependents(connection, row.id, now)
         return one_job(connection, row.id)

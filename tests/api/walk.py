@@ -83,4 +83,5 @@ def make_things(service: Service) -> Things:
         "rollout_id": rollout,
         "token_id": store.issue_token("ours-and-secret")[0].id,
         "upload_id": upload,
+        "webhook_id": store.add_webhook("https://ours-and-secret.example").id,
     }
