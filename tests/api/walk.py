@@ -72,6 +72,7 @@ def make_things(service: Service) -> Things:
     (folder / "detection.json").write_text(f'{{"upload": "{upload}"}}')
     job = store.get_artifact(dataset).job_id
     return {
+        "artifact_id": model,
         "dataset_id": dataset,
         "detection_id": detected.output_id,
         "evaluation_id": makers.evaluation(store, dataset, model),
