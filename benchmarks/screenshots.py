@@ -28,8 +28,8 @@ FOLDER = Path(__file__).parents[1] / "docs" / "screenshots"
 SIZES = {"": (1280, 900, "light"), "-dark": (1280, 900, "dark"), "-phone": (390, 844, "light")}
 QUIET = "[data-testid='stApp'][data-test-script-state='notRunning']"
 SERIOUS = ("serious", "critical")
-FOREIGN = "[data-testid='stToolbar'], [data-testid='stHeader']"
-"""Streamlit's own bars; the rest of a page is ours."""
+FOREIGN = "[data-testid='stToolbar'], [data-testid='stHeader'], iframe"
+"""Streamlit's own bars, and the play page, which is judged by itself; the rest is ours."""
 EXPECTED = "/_stcore/"
 """Streamlit looks for its own health under a page's path before it looks under the root."""
 

@@ -18,6 +18,7 @@ PAGES = {
     "rollouts": ("Rollouts", "movie"),
     "models": ("Models", "hub"),
     "gate": ("Good enough?", "verified"),
+    "play": ("Play", "sports_esports"),
     "lineage": ("Lineage", "account_tree"),
     "admin": ("Admin", "admin_panel_settings"),
 }

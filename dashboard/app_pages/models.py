@@ -56,13 +56,27 @@ def draw() -> None:
 def _head(model: Model) -> None:
     left, right = st.columns([3, 1], vertical_alignment="center")
     left.caption(f"{words.kind(model.kind)} {model.id}, made {words.ago(model.created_at)}")
-    with right, st.container(horizontal=True, horizontal_alignment="right"):
+    with (
+        right,
+        st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"),
+    ):
+        if model.kind in _PLAYED:
+            st.page_link(
+                "app_pages/play.py",
+                label="Play",
+                icon=":material/sports_esports:",
+                query_params={_PLAYED[model.kind]: model.id},
+            )
         st.link_button(
             "Download",
             access.client().link(model.download_url or ""),
             icon=":material/download:",
             help="config.json, model.safetensors, spec.json and so on, as a zip",
         )
+
+
+_PLAYED = {"global_model": "model", "policy": "policy"}
+"""Kind to its name in the address of the play page."""
 
 
 def _training(model: Model) -> None:

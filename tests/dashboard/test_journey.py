@@ -69,7 +69,7 @@ def test_logs_become_a_dataset(visitor: Visitor, tmp_path: Path) -> None:
     page.get_by_label("Logs").set_input_files(logs)
     expect(page.get_by_text("12 episodes")).to_be_visible()  # what the look inside has found
     page.get_by_test_id("stExpander").get_by_text("Settings").click()
-    page.get_by_label("Image size").fill("32")
+    page.get_by_role("spinbutton", name="Image size").fill("32")
     page.get_by_role("button", name="Make a dataset").click()
     page.get_by_role("link", name="Open the dataset").click()
     expect(visitor.heading).to_have_text("Datasets")
@@ -102,6 +102,14 @@ def test_the_gate_gives_a_verdict(visitor: Visitor) -> None:
     visitor.open("gate")
     expect(visitor.page.get_by_text("Action sensitivity").first).to_be_visible()
     expect(visitor.page.locator(".js-plotly-plot")).to_have_count(5)
+
+
+def test_the_world_is_driven_by_hand_in_the_page(visitor: Visitor) -> None:
+    visitor.open("play")
+    played = visitor.page.frame_locator("iframe")
+    before = played.locator("#reward").inner_text()
+    played.locator("#once").click()
+    expect(played.locator("#reward")).not_to_have_text(before)
 
 
 def test_the_policy_is_exported_and_downloaded(visitor: Visitor, tmp_path: Path) -> None:

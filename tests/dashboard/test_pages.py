@@ -116,6 +116,33 @@ def test_models_page_gives_verdicts_lineage_and_download(app: AppTest, lab: Lab)
         assert used in graph
 
 
+def test_play_page_hands_model_and_token_to_the_frame(
+    app: AppTest, lab: Lab, service: Service
+) -> None:
+    opened(app, "play", model=lab.global_model)
+    (button,) = app.get("link_button")
+    address, fragment = button.proto.url.split("#")
+    assert address == f"{service.url}/play?model={lab.global_model}"
+    assert fragment == f"token={service.token}"
+
+
+def test_policies_and_data_are_exported_where_they_are_shown(
+    app: AppTest, lab: Lab, service: Service
+) -> None:
+    opened(app, "models", model=lab.policy)
+    app.session_state["model_tabs"] = "Export"
+    app.run().button(key=f"export-{lab.policy}").click().run()
+    opened(app, "datasets", dataset=lab.dataset)
+    app.session_state["dataset_tabs"] = "Export"
+    app.run().button(key=f"export-{lab.dataset}").click().run()
+    newest = service.store.list_jobs(limit=2)
+    assert [job.kind for job in newest] == [Kind.EXPORT, Kind.POLICY_EXPORT]
+    assert [job.spec.get("source") or job.spec["policy"] for job in newest] == [
+        lab.dataset,
+        lab.policy,
+    ]
+
+
 # --- Jobs
 
 
