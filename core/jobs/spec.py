@@ -20,7 +20,7 @@ class Spec(BaseModel):
 
 LogUpload = Annotated[ArtifactId, Field(description="Finished upload that holds the logs")]
 LogFormat = Annotated[
-    Literal["auto", "lerobot", "hdf5", "npz", "zarr", "bag", "video", "frames"],
+    Literal["auto", "lerobot", "hdf5", "npz", "zarr", "rlds", "bag", "video", "frames"],
     Field(description="Format of the logs"),
 ]
 KeyMapping = Annotated[

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.data.episode import EpisodeError
-from core.data.readers import bag, frame_folder, hdf5, lerobot, npz, video_table, zarr_store
+from core.data.readers import bag, frame_folder, hdf5, lerobot, npz, rlds, video_table, zarr_store
 from core.data.readers.archive import DEFAULT_LIMITS, Limits
 from core.data.readers.base import (
     FORMATS_PAGE,
@@ -47,6 +47,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "zarr", "zarr store with meta/episode_ends", zarr_store.recognise, zarr_store.ZarrReader
     ),
+    Format("rlds", "tfrecord shards of an RLDS dataset", rlds.recognise, rlds.RldsReader),
     Format("bag", "MCAP files or ROS bags (.mcap, .bag, .db3)", bag.recognise, bag.BagReader),
     Format(
         "video",
