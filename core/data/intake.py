@@ -16,6 +16,8 @@ from core.data.statistics import statistics
 from core.data.survey import survey
 from core.jobs.spec import IngestSpec
 
+_MOST_FPS = 1000
+
 
 class Intake:
     """Reads, conforms and checks as `spec` asks. `LogError` if it asks for what cannot be."""
@@ -27,6 +29,11 @@ class Intake:
         self._spec = spec
         self._usual = survey(reader)
         fps = reader.meta.fps or self._usual.fps or spec.fps
+        if not 0 < fps <= _MOST_FPS:
+            raise LogError(
+                f"{label}: by their time stamps frames come {fps:g} times a second, and at most "
+                f"{_MOST_FPS} are read: correct the unit of the time stamps"
+            )
         kind = _logged_kind(reader, label, spec)
         self._preparer = Preparer(spec, fps, kind)
         self.fps = spec.target_fps or fps

@@ -13,7 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _MB = 1_000_000
 _DESCRIPTORS = 256
-_TASKS = 256
+_TASKS = 2048
+"""Room for the threads of this user in other containers, which are counted and not seen."""
 _LEAST_DISK_MB = 4096
 _DISK_FACTOR = 200
 _FREE_SHARE = 0.05

@@ -411,3 +411,13 @@ def _damaged(whole: bytes, rng: np.random.Generator) -> Iterator[bytes]:
         for at in rng.integers(len(data), size=rng.integers(1, 20)):
             data[at] = rng.integers(256)
         yield bytes(data[: len(data) if rng.random() < 0.7 else int(rng.integers(len(data)))])
+
+
+def test_names_that_are_no_text_are_passed_over(tmp_path: Path) -> None:
+    path = robomimic(tmp_path / "logs.hdf5", [log(n) for n in range(2)])
+    with h5py.File(path, "r+") as file:
+        demo = file["data/demo_0"]
+        h5py.h5g.create(demo.id, b"\xff\xfe")
+        del demo["obs/agentview_image"]
+    with pytest.raises(ValueError, match="obs/agentview_image: is not there; there are"):
+        ingest(tmp_path, lambda p: path.rename(p), "logs.hdf5", bad_episodes="fail")

@@ -161,3 +161,9 @@ def test_random_damage_never_raises_anything_but_value_errors(tmp_path: Path) ->
             refused += any(one is None for one in intake.episodes())
             reader.close()
     assert refused > 200
+
+
+def test_clock_that_counts_something_else_is_refused(tmp_path: Path) -> None:
+    stamps = 1e-6 * np.arange(6)
+    with pytest.raises(ValueError, match="1e\\+06 times a second, and at most 1000 are read"):
+        ingest(tmp_path, lambda p: npz_zip(p, [log(n, timestamp=stamps) for n in range(3)]))

@@ -17,6 +17,7 @@ from core.data.episode import EpisodeError
 from core.data.resample import resampled
 from core.data.trim import Held
 from tests.data.makers import Arrays, findings, ingest, npz_zip
+from worker.decoding import REASONS
 
 FORMATS_PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
 
@@ -55,8 +56,9 @@ def test_good_logs_have_no_findings(tmp_path: Path) -> None:
 
 
 def test_every_code_is_explained_in_the_docs_and_no_other() -> None:
+    """Those of findings, and of jobs that fail."""
     anchors = re.findall(r'<a id="([a-z_0-9]+)"></a>`', FORMATS_PAGE.read_text())
-    assert sorted(anchors) == sorted(CODES)
+    assert sorted(anchors) == sorted([*CODES, *REASONS])
 
 
 def test_mirrored_and_recoloured_episodes_stand_out(tmp_path: Path) -> None:

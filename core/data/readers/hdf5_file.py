@@ -115,7 +115,8 @@ class Hdf5:
         with naming(self._name):
             if len(group) > _MOST_CHILDREN:
                 raise damaged(self._place(group.name), f"has more than {_MOST_CHILDREN} entries")
-            inside = [n for n in group if self._is_inside(group, n)]
+            # The library gives names that are not UTF-8 as bytes; nobody asks for those.
+            inside = [n for n in group if isinstance(n, str) and self._is_inside(group, n)]
         return tuple(sorted(inside, key=natural_key))
 
     def _is_inside(self, group: h5py.Group, name: str) -> bool:
