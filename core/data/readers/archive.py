@@ -41,8 +41,10 @@ class BadArchive(ValueError):
 def open_archive(file: IO[bytes], limits: Limits = DEFAULT_LIMITS) -> zipfile.ZipFile:
     """Open a zip file; `BadArchive` if it is cut, hostile or uses features that are not read."""
     try:
-        _check_directory(file, limits)
+        count = _check_directory(file, limits)
         archive = zipfile.ZipFile(file)
+        if (len(archive.infolist()) - count) % 0x10000:  # some programs count up to there only
+            raise zipfile.BadZipFile(f"it says {count} entries and has {len(archive.infolist())}")
     except (zipfile.BadZipFile, struct.error, OSError, ValueError, NotImplementedError) as error:
         if isinstance(error, BadArchive):
             raise
@@ -111,8 +113,8 @@ class _Section(io.RawIOBase):
         super().close()
 
 
-def _check_directory(file: IO[bytes], limits: Limits) -> None:
-    """Refuse a huge directory before `zipfile` makes an object of each entry.
+def _check_directory(file: IO[bytes], limits: Limits) -> int:
+    """Refuse a huge directory before `zipfile` makes an object of each entry; returns their number.
 
     The directory must end the file and lie where it says: a cut archive of archives would
     otherwise be taken for the last whole one inside.
@@ -139,6 +141,7 @@ def _check_directory(file: IO[bytes], limits: Limits) -> None:
             f"lists {count} entries, more than the {limits.entries} allowed: "
             "pack fewer, larger files"
         )
+    return int(count)
 
 
 def _refusals(infos: list[zipfile.ZipInfo], limits: Limits) -> list[str]:

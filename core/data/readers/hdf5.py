@@ -128,6 +128,9 @@ class Hdf5Reader:
                 continue
             try:
                 yield from ((name, p) for p in self._layout.places(self._file(name)))
+                if outside := self._file(name).outside:
+                    shown = printable(outside[0])
+                    self.notes.append(f"{name}: links are not followed, as {shown} is one")
             except EpisodeError as error:
                 self._broken[name] = error
                 yield name, Place()
