@@ -32,7 +32,7 @@ def main() -> int:
         lines = (json.dumps(vars(o)) for o in found.outcomes)
         options.keep.write_text("\n".join(lines) + "\n")
     table = {
-        "command": " ".join(["python -m tests.malformed", *sys.argv[1:]]),
+        "command": _command(options),
         "machine": machine(),
         "versions": versions(),
         "seed": options.seed,
@@ -52,6 +52,14 @@ def main() -> int:
     options.results.write_text(json.dumps(table, indent=1) + "\n")
     print({k: v for k, v in table.items() if k != "rows"})  # noqa: T201
     return 1 if found.violations else 0
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What repeats it, wherever the table is written."""
+    words = [f"--each {options.each} --seed {options.seed} --workers {options.workers}"]
+    words += ["--forked"] if options.forked else []
+    words += ["--kinds", *options.kinds] if options.kinds else []
+    return " ".join(["python -m tests.malformed", *words])
 
 
 if __name__ == "__main__":
