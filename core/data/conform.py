@@ -78,6 +78,8 @@ class Conformer:
                 f"{len(image)} frames of {width} x {height} take more than 1 GiB",
                 fix="cut the recording into episodes, or set a smaller image_size",
             )
+        if image.rows.dtype == np.uint8 and self._shaping.keeps(image.shape, height, width):
+            return _read(image, 0, len(image))
         frames = np.empty((len(image), height, width, 3), np.uint8)
         row_bytes = int(np.prod(image.shape[1:])) * image.rows.dtype.itemsize
         step = max(1, _BLOCK_BYTES // row_bytes)

@@ -40,6 +40,11 @@ class Shaping:
         side = min(height, width) if self.fit == "crop" else max(height, width)
         return side, side
 
+    def keeps(self, shape: tuple[int, ...], height: int, width: int) -> bool:
+        """Whether frames u8 of a shape are stored as they are."""
+        plain = self.flip == "none" and self.color_order == "rgb" and self.crop is None
+        return plain and shape[1:] == (height, width, 3)
+
     def apply(self, frames: np.ndarray, layout: Layout, height: int, width: int) -> np.ndarray:
         """(T, height, width, 3) u8 of frames u8 in a layout; shrunk by averaging over areas."""
         if layout.channels_first:
