@@ -18,7 +18,7 @@ from io import FileIO
 from pathlib import Path
 
 from api.errors import Problem
-from core.artifacts import Artifacts
+from core.artifacts import Artifacts, make_folder, sync
 from core.disk import make_room
 from core.jobs.ids import new_upload_id
 from core.jobs.replies import Upload
@@ -55,7 +55,9 @@ class Uploads:
         upload_id = new_upload_id()
         self._store.announce_upload(upload_id, announced.size, quota)
         folder = self._artifacts.upload(upload_id)
-        folder.mkdir(parents=True, mode=0o700)
+        make_folder(folder.parent)
+        folder.mkdir(mode=0o700)
+        sync(folder.parent)
         (folder / "data").touch(mode=0o600)
         _write_json(folder / "announced.json", asdict(announced))
         return upload_id

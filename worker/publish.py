@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from core.artifacts import Artifacts, sync
+from core.artifacts import Artifacts, make_folder, sync
 from core.jobs.records import ARTIFACT_TYPES, ArtifactType
 from core.jobs.spec import JobSpec, Kind, inputs
 
@@ -51,8 +51,7 @@ def publish(out: Path, final: Path, alone: Callable[[Callable[[], None]], None])
     `alone(action)` runs `action` only while the claim on the job is valid. It is needed when an
     earlier attempt died between its move and its row, and left another artifact at `final`.
     """
-    final.parent.mkdir(parents=True, exist_ok=True)
-    sync(final.parent.parent)
+    make_folder(final.parent)
     if final.exists():
         if _same(out, final):
             shutil.rmtree(out)

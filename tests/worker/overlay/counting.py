@@ -9,9 +9,10 @@ import time
 from typing import Any
 
 from core.artifacts import StagePaths
+from core.disk import make_room
 from core.recorder import Cancelled, Recorder
 
-COUNTS, RAISES, KILLS_ITSELF, HANGS, HAS_CHILD, DIES_ONCE, BREAKS, EXITS = range(8)
+COUNTS, RAISES, KILLS_ITSELF, HANGS, HAS_CHILD, DIES_ONCE, BREAKS, EXITS, SAVES = range(9)
 STEP_SECONDS = 0.01
 
 
@@ -31,6 +32,8 @@ def run(spec: Any, paths: StagePaths, recorder: Recorder) -> dict[str, int]:
             recorder.raise_if_cancelled()
         except Cancelled as asked:
             stop = asked
+        if spec.seed == SAVES and step == 12:
+            make_room(paths.checkpoints, 20 << 20)  # as a checkpoint of 20 MB would
         if step % spec.save_every == 0 or stop:
             temporary = saved.with_suffix(".tmp")
             temporary.write_text(str(step))
