@@ -22,7 +22,7 @@ from tests.worker.conftest import wait_until
 
 STEPS, SAVE_EVERY = 120, 12
 KILLS = 3
-PATIENCE = 240.0
+PATIENCE = 900.0
 
 
 class Training:
