@@ -90,5 +90,6 @@ def _stop(**_: Any) -> None:
 
 @worker_shutdown.connect
 def _stopped(**_: Any) -> None:
-    while _services:
-        _services.pop().stop()
+    for service in _services:  # listed still: a second signal must find them
+        service.stop()
+    _services.clear()

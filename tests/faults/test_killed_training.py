@@ -14,7 +14,7 @@ from core.artifacts import Artifacts
 from core.jobs.records import Job, JobState
 from core.jobs.spec import LocalModelSpec
 from core.jobs.store import Store, Submission
-from tests.faults.conftest import Record, rounds
+from tests.faults.conftest import LONG, Record, rounds
 from tests.faults.rig import Rig, ended, job_process, session
 from tests.jobs.makers import dataset
 from tests.training.makers import bar_dataset, local_spec
@@ -101,7 +101,7 @@ def test_killed_training_ends_with_the_same_weights(
         for n in range(jobs):
             training = Training(rig, spec)
             whom = ["trainer", "worker", "all"]
-            many = KILLS if jobs == 1 else 5
+            many = 5 if LONG else KILLS
             marks = sorted(chance.sample(range(1, STEPS - 2 * SAVE_EVERY), many))
             for i, at in enumerate(marks):
                 inside = (n + i) % 3 == 0

@@ -29,10 +29,10 @@ from core.jobs.records import Job, JobState, NewArtifact, Silence
 from core.jobs.rows import as_jobs
 from core.jobs.spec import IngestSpec
 from core.jobs.store import Store
+from tests.faults.conftest import Record, record, rounds  # noqa: F401
 from tests.jobs.makers import Clock, upload
 
 BAD = (JobState.FAILED, JobState.CANCELLED)
-HISTORIES = 100
 
 
 @dataclass
@@ -279,14 +279,15 @@ def empty(store: Store) -> None:
 
 
 def test_no_history_breaks_an_invariant(
-    database_url: str, open_store: Callable[..., Store]
+    database_url: str, open_store: Callable[..., Store], record: Record
 ) -> None:
     clock = Clock()
+    histories = rounds(100, 2000)
     store = open_store(database_url, clock=clock)
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         lambda: Engine(store, clock),
         settings=settings(
-            max_examples=HISTORIES,
+            max_examples=histories,
             stateful_step_count=16,
             deadline=None,
             derandomize=True,
@@ -294,3 +295,5 @@ def test_no_history_breaks_an_invariant(
             suppress_health_check=list(HealthCheck),
         ),
     )
+    kind = store.database.engine.dialect.name
+    record("P10", what=f"histories of up to 16 events, {kind}", tried=histories, held=histories)
