@@ -9,7 +9,7 @@ KEEP ?= 1
 PRESET ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-slow test-malformed check format bench secrets docs docs-serve clean
+.PHONY: help setup demo up test test-slow test-malformed test-faults check format bench secrets docs docs-serve clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,10 +29,11 @@ demo: $(READY) ## Logs to policy in one run; KEEP=0 leaves after the summary
 up: $(READY) ## Start the service alone
 	@$(BIN)/foglab up
 
-# The tests use a real browser and a real PostgreSQL; Debian has both.
+# The tests use a real browser, a real PostgreSQL and strace; Debian has them.
 $(TOOLS): $(READY)
 	@missing=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v strace >/dev/null || missing="$$missing strace"; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -51,6 +52,9 @@ test-slow: $(TOOLS) ## The tests that take minutes
 
 test-malformed: $(READY) ## A thousand malformed uploads through the service; writes the table
 	$(BIN)/python -m tests.malformed
+
+test-faults: $(TOOLS) ## Kill, pause, cut and fill up in full, for hours; writes benchmarks/results/faults.json
+	FOGLAB_FAULTS=long FOGLAB_FAULTS_RESULTS=benchmarks/results/faults.json $(BIN)/pytest -q tests/faults tests/jobs/test_histories.py
 
 check: $(READY) ## Lint, format, types, import contracts
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from core.jobs.migrate import upgrade
 from core.jobs.store import Store
 from core.jobs.tables import metadata
 from tests import postgres
+from tests.faults.conftest import record  # noqa: F401
 
 # Test files run side by side, one per core; torch, loaded later, would take all cores for each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -29,7 +29,7 @@ from core.jobs.records import Job, JobState, NewArtifact, Silence
 from core.jobs.rows import as_jobs
 from core.jobs.spec import IngestSpec
 from core.jobs.store import Store
-from tests.faults.conftest import Record, record, rounds  # noqa: F401
+from tests.faults.conftest import Record, rounds
 from tests.jobs.makers import Clock, upload
 
 BAD = (JobState.FAILED, JobState.CANCELLED)
