@@ -10,6 +10,7 @@ browser's console had an error. `--check` writes no pictures.
 
 import argparse
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,16 @@ from foglab.locate import written_addresses, written_token
 
 FOLDER = Path(__file__).parents[1] / "docs" / "screenshots"
 SIZES = {"": (1280, 900, "light"), "-dark": (1280, 900, "dark"), "-phone": (390, 844, "light")}
-QUIET = "[data-testid='stApp'][data-test-script-state='notRunning']"
+QUIET_SECONDS, PATIENCE_SECONDS = 2.0, 180.0
+LOOK = """() => {
+  const roots = [document, ...[...document.querySelectorAll("*")].map((e) => e.shadowRoot)];
+  const all = (selector) => roots.filter(Boolean).flatMap((r) => [...r.querySelectorAll(selector)]);
+  const player = all(".player output").some((o) => o.textContent === "loading");
+  const videos = all("video").some((v) => v.readyState < 2 || v.seeking);
+  const waits = player || videos || all("[data-testid*='keleton']").length > 0;
+  const drawn = document.querySelectorAll(".stMain *").length;
+  return `${drawn} ${waits ? "waits" : ""}`;
+}"""
 SERIOUS = ("serious", "critical")
 FOREIGN = "[data-testid='stToolbar'], [data-testid='stHeader'], iframe"
 """Streamlit's own bars, and the play page, which is judged by itself; the rest is ours."""
@@ -122,14 +132,18 @@ def visitor(
 
 
 def settle(page: Page) -> None:
-    """Until the script has run, videos are loaded and charts are drawn."""
+    """Until nothing on the page has changed for two seconds and nothing is a placeholder."""
     expect(page.get_by_role("heading", level=1).first).to_be_visible()
-    page.locator(QUIET).wait_for(state="attached")
-    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('video')].every(v => v.readyState >= 2)"
-    )
-    page.wait_for_timeout(1200)
+    before, since = "", time.monotonic()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        now: str = page.evaluate(LOOK)
+        if now != before:
+            before, since = now, time.monotonic()
+        elif "waits" not in now and time.monotonic() - since > QUIET_SECONDS:
+            return
+        page.wait_for_timeout(250)
+    raise SystemExit(f"{page.url} did not come to rest within {PATIENCE_SECONDS:.0f} s")
 
 
 def judged(page: Page, name: str) -> list[Finding]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.jobs.estimates import Estimate, Past, Waiting, estimate, median, queue_starts
+from core.jobs.estimates import FAR, Estimate, Past, Waiting, estimate, median, queue_starts
 from core.jobs.replies import Job
 from core.jobs.spec import QUEUES, Kind
 from dashboard import access, words
@@ -41,6 +41,7 @@ def _past(job: Job) -> Past:
         peak_memory_bytes=cost.peak_memory_bytes if cost else None,
         disk_bytes=cost.disk_bytes if cost else None,
         world=spec_of(world) if world else None,
+        training_seconds=cost.training_seconds if cost else None,
     )
 
 
@@ -67,8 +68,14 @@ def row(name: str, found: Estimate | None) -> dict[str, str]:
         f"{duration(found.seconds_high)})",
         "Memory": words.size(found.memory_bytes) if found.memory_bytes else "",
         "Disk": words.size(found.disk_bytes) if found.disk_bytes else "",
-        "From": f"{found.runs} past run{'s' if found.runs > 1 else ''}",
+        "From": f"{found.runs} past run{'s' if found.runs > 1 else ''}{_far(found.scale)}",
     }
+
+
+def _far(scale: float) -> str:
+    if scale >= FAR:
+        return f", {scale:.0f} times smaller"
+    return f", {1 / scale:.0f} times larger" if scale <= 1 / FAR else ""
 
 
 def total(found: Sequence[Estimate | None]) -> str:

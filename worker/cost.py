@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 
-def cost(*folders: Path) -> dict[str, int]:
+def cost(training_seconds: float | None, *folders: Path) -> dict[str, float]:
     """Peak memory of this process, of its GPU if it used one, and the size of what it wrote."""
-    found = {
+    found: dict[str, float] = {
         # Linux counts kibibytes.
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "disk_bytes": sum(
@@ -17,4 +17,6 @@ def cost(*folders: Path) -> dict[str, int]:
     torch = sys.modules.get("torch")  # looked up: an ingest must not pay for its import
     if torch is not None and torch.cuda.is_available():
         found["gpu_memory_bytes"] = int(torch.cuda.max_memory_allocated())
+    if training_seconds is not None:
+        found["training_seconds"] = round(training_seconds, 3)
     return found

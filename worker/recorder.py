@@ -37,6 +37,8 @@ class FileRecorder:
         self._clock = clock
         self._rate = Rate()
         self._written_at = -math.inf
+        self._first_at: float | None = None
+        self._last_at: float | None = None
         _drop_torn_line(self._metrics)
         self._file = self._metrics.open("a", encoding="utf-8")
 
@@ -44,6 +46,8 @@ class FileRecorder:
         """One line per call, readable at once. Values that are not finite are left out."""
         finite = {name: float(v) for name, v in values.items() if math.isfinite(v)}
         if finite:
+            self._last_at = self._clock()
+            self._first_at = self._last_at if self._first_at is None else self._first_at
             record = {"step": step, "time": time.time(), "values": finite}
             self._file.write(json.dumps(record) + "\n")
             self._file.flush()
@@ -58,6 +62,13 @@ class FileRecorder:
         eta = self._rate.seconds_left(done, total)
         report = {"done": done, "total": total, "message": message, "eta_seconds": eta}
         write_json(self._progress, {**report, "time": time.time()}, self._private)
+
+    @property
+    def training_seconds(self) -> float | None:
+        """From the first to the last metrics of this attempt; None without two of them."""
+        if self._first_at is None or self._last_at is None or self._last_at <= self._first_at:
+            return None
+        return self._last_at - self._first_at
 
     def raise_if_cancelled(self) -> None:
         if self._stop.is_set():

@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         paths = StagePaths(artifacts, checkpoints, attempt / "out")
         result = run_stage(spec, paths, recorder)
         recorder.close()
-        write_json(run / "cost.json", cost(paths.out, paths.checkpoints))
+        write_json(run / "cost.json", cost(recorder.training_seconds, paths.out, paths.checkpoints))
         seal(spec, options.job_id, options.output, run, paths.out)
         write_json(attempt / "result.json", result)
     except Cancelled:

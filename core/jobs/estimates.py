@@ -12,6 +12,8 @@ STARTUP_SECONDS = 8.0
 BASE_BYTES = 600e6
 """What a job process holds before it has a model."""
 MOST_PAST = 10
+FAR = 5.0
+"""A past run of so many times more or less work is scaled with more reserve."""
 
 
 class Past(NamedTuple):
@@ -24,6 +26,8 @@ class Past(NamedTuple):
     disk_bytes: float | None = None
     world: Mapping[str, Any] | None = None
     """Spec of the global model that it imagined with."""
+    training_seconds: float | None = None
+    """The part of `seconds` that grows with the work; all but the start if nobody measured it."""
 
 
 class Estimate(NamedTuple):
@@ -35,6 +39,8 @@ class Estimate(NamedTuple):
     memory_bytes: float | None
     disk_bytes: float | None
     runs: int
+    scale: float
+    """How many times as much work as the past runs (their median)."""
 
 
 class Size(NamedTuple):
@@ -64,9 +70,10 @@ def estimate(
     some = [(p, s) for p, s in sizes if s is not None]
     if size is None or not some:
         return None
-    seconds = sorted(
-        STARTUP_SECONDS + max(p.seconds - STARTUP_SECONDS, 1) * size.work / s.work for p, s in some
-    )
+    seconds = sorted(_scaled(p, size.work / s.work) for p, s in some)
+    scale = median([size.work / s.work for _, s in some])
+    # Few runs say little about how much runs differ, and far ones little about this one.
+    least, most = (0.7, 1.5) if 1 / FAR <= scale <= FAR else (0.4, 2.5)
     memory = [
         BASE_BYTES + max(p.peak_memory_bytes - BASE_BYTES, 0) * size.memory / s.memory
         for p, s in some
@@ -76,13 +83,21 @@ def estimate(
     middle = median(seconds)
     return Estimate(
         seconds=middle,
-        # Few runs say little about how much runs differ.
-        seconds_low=min(seconds[0], 0.7 * middle),
-        seconds_high=max(seconds[-1], 1.5 * middle),
+        seconds_low=min(seconds[0], least * middle),
+        seconds_high=max(seconds[-1], most * middle),
         memory_bytes=median(memory) if memory else None,
         disk_bytes=median(disk) if disk else None,
         runs=len(some),
+        scale=scale,
     )
+
+
+def _scaled(past: Past, ratio: float) -> float:
+    """Start and end stay what they were; the part that trains grows with the work."""
+    grows = past.training_seconds
+    if grows is None:
+        grows = max(past.seconds - STARTUP_SECONDS, 0)
+    return max(past.seconds - grows, 0) + grows * ratio
 
 
 def size_of(

@@ -56,6 +56,9 @@ class Cost(Reply):
     peak_memory_bytes: int
     gpu_memory_bytes: int | None = None
     disk_bytes: int = Field(description="Its artifact and its last checkpoints")
+    training_seconds: float | None = Field(
+        None, description="From its first to its last metrics: what grows with its steps"
+    )
 
 
 class Job(Reply):

@@ -61,6 +61,16 @@ def test_twice_the_steps_take_twice_the_time_after_the_start() -> None:
     assert twice.memory_bytes is None, "nobody measured it"
 
 
+def test_only_the_part_that_trains_grows_with_the_steps() -> None:
+    fields = spec(Preset.DEMO, Kind.LOCAL_MODEL)
+    past = [Past(fields, 32, 100.0, training_seconds=20.0)]
+    found = estimate(Kind.LOCAL_MODEL, {**fields, "steps": 22_000}, 32, past)
+    assert found is not None
+    assert found.seconds == pytest.approx(80 + 10 * 20)
+    assert found.scale == pytest.approx(10)
+    assert found.seconds_high >= 2 * found.seconds, "it is far from what has run"
+
+
 def test_nothing_is_guessed_without_a_past_run() -> None:
     assert estimate(Kind.LOCAL_MODEL, spec(Preset.DEMO, Kind.LOCAL_MODEL), 32, []) is None
 
