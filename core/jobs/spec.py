@@ -290,6 +290,12 @@ class PolicySpec(Spec):
     clone_share: float = Field(
         1.0, gt=0, le=1, description="Share of the episodes, the best first, that cloning copies"
     )
+    cloning_steps: int = Field(
+        0,
+        ge=0,
+        description="Steps of cloning before imagination: start from a policy that does what the "
+        "best clone_share of the logs did; 0: from nothing",
+    )
     local_batch_size: int = Field(32, ge=1, description="Segments of each kind in such a step")
     compile: bool = Field(
         False, description="Compile the sampler: minutes at the start, faster rollouts on a GPU"

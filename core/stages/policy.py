@@ -56,6 +56,12 @@ def train(
         case "fog":
             if spec.compile:
                 model.denoiser.compile_network()
+            if spec.cloning_steps:
+                # No metrics: the curve of a policy counts its imagined rollouts.
+                quiet = {"steps": spec.cloning_steps, "log_every": spec.cloning_steps + 1}
+                copied = spec.model_copy(update=quiet)
+                place = checkpoints / "cloning"
+                train_behaviour_cloning(copied, actor, local, real, recorder, place)
             return train_policy(spec, actor, model, local, real, recorder, checkpoints)
         case "rssm_only":
             train_rssm_only(spec, actor, local, real, recorder, checkpoints)

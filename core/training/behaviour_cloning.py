@@ -69,8 +69,14 @@ def train_behaviour_cloning(
 def cloning_loss(
     actor: Actor, features: Float[Tensor, "*batch features"], actions: Float[Tensor, "*batch dim"]
 ) -> Tensor:
-    """Mean squared error of the policy's mode."""
-    loss: Tensor = ((actor(features).mode - actions) ** 2).mean()
+    """Mean squared error of the policy's mode; its deviation follows the error that remains.
+
+    The deviation matters to a policy that goes on learning from here, not to one that acts.
+    """
+    policy = actor(features)
+    errors = (policy.mode - actions) ** 2
+    remaining = 0.5 * errors.detach().mean().clamp(min=1e-3).log()
+    loss: Tensor = errors.mean() + 0.01 * ((policy.std.log() - remaining) ** 2).mean()
     return loss
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from core.data.dataset import Dataset
 from core.recorder import After, Cancelled
+from core.stages import policy as policy_stage
 from core.training.descent import NonFiniteGradient, descend
 from core.training.global_model import train_denoiser
 from core.training.local_model import train_local_model
@@ -80,6 +81,14 @@ def policy(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
     return nn.ModuleList([actor, gradient])
 
 
+def copied_policy(dataset: Dataset, listener: Listener, folder: Path) -> nn.Module:
+    """Starts from a copy of the logs, and then imagines."""
+    world, gradient = global_model().eval(), local_model()
+    actor, spec = small_actor(), policy_spec(cloning_steps=3, clone_share=0.5)
+    policy_stage.train(spec, actor, world, gradient, dataset, listener, folder)
+    return nn.ModuleList([actor, gradient])
+
+
 LOOPS: dict[str, tuple[Train, int]] = {
     "denoiser": (denoiser, 7),
     "reward": (reward, 3),
@@ -88,6 +97,7 @@ LOOPS: dict[str, tuple[Train, int]] = {
     "local": (local, 7),
     "distilled local": (distilled, 7),
     "policy": (policy, 3),
+    "copied policy": (copied_policy, 3),
 }
 """Each loop, and after how many records to stop it: between two checkpoints."""
 
