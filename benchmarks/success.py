@@ -55,7 +55,7 @@ POLICIES = {
     "scripted": "script",
     "cloned": "behaviour cloning",
 }
-CLONING: dict[str, Any] = {"method": "behaviour_cloning", "clone_share": 0.2}
+CLONING: dict[str, Any] = {"method": "behaviour_cloning", "clone_share": 0.2, "steps": 60}
 
 
 class Progress(NullRecorder):
