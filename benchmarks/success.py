@@ -17,6 +17,7 @@ import argparse
 import json
 import shutil
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,7 @@ def one_seed(home: Path, settings: Settings) -> dict[str, Any]:
     named = {k: settings[k] for k in ("dataset", "global_model")}
     fields = {**named, "local_model": settings["local_model"], "seed": settings["seed"]}
     spec = PolicySpec(**fields | settings["options"])
+    resumed = any((run / "checkpoints").glob("[0-9]*"))
     started = time.monotonic()
     trained = policy.run(spec, StagePaths(artifacts, run / "checkpoints", out), Progress())
     seconds = time.monotonic() - started
@@ -126,7 +128,8 @@ def one_seed(home: Path, settings: Settings) -> dict[str, Any]:
     if settings["cloning"]:
         found |= cloned(artifacts, run, PolicySpec(**fields | CLONING), judged)
     return {
-        "policy_seconds": round(seconds, 1),
+        "policy_seconds": None if resumed else round(seconds, 1),
+        "alarm": trained.get("alarm"),
         "imagined_frames": trained["imagined_frames"],
         **{k: v for k, v in found.items() if k.split("_")[0] in POLICIES},
     }
@@ -150,7 +153,7 @@ def cloned(
 def publish_rows(rows: list[Row], results: Path) -> Path:
     """The table of all policies; the plot of their success."""
     summary = [one for name in POLICIES for one in summary_of(rows, name)]
-    claim = "a policy trained only in imagination succeeds in the true simulator"
+    claim = "what a policy trained in imagination reaches in the true simulator"
     task = rows[0]["task"]
     file = "success" if task == "push_disc" else f"success_{task}"
     return publish(file, claim, rows, summary, lambda figure: draw(figure, summary), results)
@@ -166,26 +169,43 @@ def summary_of(rows: list[Row], name: str) -> Summary:
         "return": mean(f"{name}_return"),
     }
     if f"{name}_coverage" in rows[0].values:
-        figures["coverage"] = mean(f"{name}_coverage")
+        figures["coverage"] = over_episodes(f"{name}_coverage")
         figures["passed"] = share(f"{name}_passed", "episodes")
     if name == "real":
-        figures["policy_seconds"] = mean("policy_seconds")
+        if all(
+            row["policy_seconds"] is not None for row in rows
+        ):  # an interrupted one is not known
+            figures["policy_seconds"] = mean("policy_seconds")
         figures["imagined_frames"] = mean("imagined_frames")
     lines = summarise(rows, ("task",), figures)
     return [{"policy": POLICIES[name], **line} for line in lines]
 
 
+def over_episodes(name: str) -> Callable[[Sequence[Row]], dict[str, Any]]:
+    """Mean over seeds; of a single one, with its interval over episodes."""
+
+    def figure(rows: Sequence[Row]) -> dict[str, Any]:
+        found = mean(name)(rows)
+        if len(rows) > 1:
+            return found
+        return {**found, "interval": rows[0][f"{name}_interval"], "n": rows[0]["episodes"]}
+
+    return figure
+
+
 def draw(figure: Figure, summary: Summary) -> None:
-    """Success of each policy with its interval."""
+    """Success of each policy with its interval; or its coverage, where success is more than that."""
+    what = "coverage" if "coverage" in summary[0] else "success"
     axes = figure.subplots()
     places = list(range(len(summary)))
-    shares = [100 * line["success"]["mean"] for line in summary]
-    intervals = [[100 * v for v in line["success"]["interval"]] for line in summary]
+    shares = [100 * line[what]["mean"] for line in summary]
+    intervals = [[100 * v for v in line[what]["interval"]] for line in summary]
     points(axes, places, shares, intervals)
     axes.set_xticks(places, [line["policy"] for line in summary])
     axes.set_xlim(-0.5, len(summary) - 0.5)
     axes.set_ylim(-3, 103)
-    axes.set_ylabel("true success, % (95 % interval)")
+    named = {"success": "true success", "coverage": "largest coverage of the goal"}
+    axes.set_ylabel(f"{named[what]}, % (95 % interval)")
     axes.set_title(f"{summary[0]['task']}: {summary[0]['success']['n']} episodes each")
 
 
