@@ -78,6 +78,7 @@ class Shelf:
             self._loaded[model_id] = self._tried(load, model_id, folder)
             while len(self._loaded) > self._most:
                 self._loaded.popitem(last=False)
+                torch.clear_autocast_cache()  # it may hold casts of the weights that go
         self._loaded.move_to_end(model_id)
         return cast(T, self._loaded[model_id])
 

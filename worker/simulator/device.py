@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ log = logging.getLogger("foglab.simulator")
 MOST_IN_BATCH = 64
 _RECENT_SECONDS = 0.25
 _SWEEP_SECONDS = 5.0
+_WORTH_WAITING = 0.3
+"""Of the last batch's time: steps that come within it are done sooner together."""
 
 
 @dataclass(eq=False)
@@ -50,6 +53,8 @@ class Device(threading.Thread):
         self._engine: Engine | None = None
         self._recent: dict[str, float] = {}
         self._put_back: Work | None = None
+        self._last_seconds = 0.0
+        self._casts = ExitStack()
 
     def ask(self, owner: str, asked: Any, body: bytes = b"") -> "Future[Answer]":
         """Queue a request; the answer comes on the device's thread."""
@@ -62,6 +67,11 @@ class Device(threading.Thread):
         self._queue.put(None)
 
     def run(self) -> None:
+        """Work until `stop`."""
+        with self._casts:
+            self._work()
+
+    def _work(self) -> None:
         while True:
             try:
                 work = self._next(_SWEEP_SECONDS)
@@ -92,7 +102,8 @@ class Device(threading.Thread):
         now = time.monotonic()
         self._recent = {k: t for k, t in self._recent.items() if now - t < _RECENT_SECONDS}
         missing = set(self._recent) - {first.asked.session_id}
-        until = now + self._settings.simulator_gather_ms / 1000
+        window = max(self._settings.simulator_gather_ms / 1000, _WORTH_WAITING * self._last_seconds)
+        until = now + window
         while len(batch) < MOST_IN_BATCH:
             wait = until - time.monotonic() if missing else 0.0
             try:
@@ -116,9 +127,14 @@ class Device(threading.Thread):
 
         if self._engine is None:
             self._engine = self._make()
+            # Weights do not change here, so this thread casts each one once.
+            from core.devices import casts_kept
+
+            self._casts.enter_context(casts_kept(self._engine.shelf.device, True))
         engine, first = self._engine, batch[0]
         self._set_threads(len(batch))
         answers: list[Answer]
+        started = time.monotonic()
         try:
             if isinstance(first.asked, Step):
                 answers = engine.step_all([(w.owner, w.asked) for w in batch])
@@ -130,6 +146,8 @@ class Device(threading.Thread):
                 answers = [first.asked(engine, first.owner)]
         except Refused as refusal:
             answers = [refusal] * len(batch)
+        if first.batched:
+            self._last_seconds = time.monotonic() - started
         for work, answer in zip(batch, answers, strict=True):
             work.done.set_result(answer)
 
