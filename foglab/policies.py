@@ -49,6 +49,8 @@ def export(
     emit(
         context,
         {"path": str(path), "id": job.output_id, **result},
+        "Largest difference of an action from the original's on "
+        f"{result['parity']['frames']} real frames",
         parity_table(result["parity"]),
         told,
     )
@@ -56,10 +58,7 @@ def export(
 
 def parity_table(report: dict[str, Any]) -> Table:
     """The largest difference of an action by format and batch size."""
-    table = Table(box=None, pad_edge=False, title_justify="left")
-    table.title = (
-        f"Largest difference of an action from the original's on {report['frames']} real frames"
-    )
+    table = Table(box=None, pad_edge=False)
     table.add_column("batch")
     for batch in report["batch_sizes"]:
         table.add_column(str(batch), justify="right")

@@ -1,10 +1,12 @@
 """The documentation: it builds without a warning, loads nothing from elsewhere, leads nowhere wrong."""
 
 import re
+import shlex
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +22,7 @@ MADE = ("results/", "reference/")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("site")
     built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", target],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", target],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -83,6 +85,42 @@ def test_links_lead_to_files(name: str) -> None:
         assert there.exists(), f"{name} links to {target}"
         if anchor and there.suffix == ".md":
             assert anchor in anchors(there.read_text()), f"{name} links to {target}"
+
+
+def test_tutorial_scripts_make_logs_that_are_read(tmp_path: Path) -> None:
+    from core.data.readers import detect
+
+    text = (ROOT / "docs/tutorial.md").read_text()
+    scripts = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    for name, script in zip(("my_robot.py", "record.py"), scripts, strict=True):
+        (tmp_path / name).write_text(script.replace("range(60)", "range(3)"))
+    subprocess.run([sys.executable, "record.py"], cwd=tmp_path, check=True)
+    found = detect(tmp_path / "logs.zip")
+    assert (found.layout, found.episodes, found.problem) == ("npz", 3, "")
+
+
+@pytest.mark.parametrize("name", READ)
+def test_commands_in_the_text_exist(name: str) -> None:
+    import typer.main
+
+    from foglab.cli import app
+
+    whole: Any = typer.main.get_command(app)
+    for block in re.findall(r"```(?:bash)?\n(.*?)```", (ROOT / name).read_text(), re.DOTALL):
+        for line in re.findall(
+            r"^ *(foglab .*?)(?:  +#.*)?$", block.replace("\\\n", ""), re.MULTILINE
+        ):
+            command, options = whole, {"--json"}
+            for word in shlex.split(line.split(" # ")[0])[1:]:
+                options |= {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
+                if word.startswith("-"):
+                    assert word.partition("=")[0] in options, f"{name}: {line}: {word}"
+                elif hasattr(command, "commands"):
+                    if word in command.commands:
+                        command = command.commands[word]
+                    else:  # the value of an option before the command
+                        assert command is whole, f"{name}: {line}: {word}"
+            assert command is not whole, f"{name}: {line}"
 
 
 def anchors(text: str) -> set[str]:

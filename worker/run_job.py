@@ -21,6 +21,7 @@ from core.recorder import Cancelled
 from worker import decoding
 from worker.cost import cost
 from worker.lifeline import Lifeline, die_with_parent, kill_companions
+from worker.mirrors import Mirrored, sinks
 from worker.publish import seal
 from worker.recorder import FileRecorder, write_json
 
@@ -39,18 +40,20 @@ def main(argv: list[str] | None = None) -> int:
     attempt = run / f"attempt-{options.epoch}"
     log.info("attempt %d of %s starts", options.epoch, options.job_id)
     spec: JobSpec | None = None
+    recorder: Mirrored | None = None
     try:
         spec = spec_adapter.validate_json((run / "spec.json").read_bytes())
         decoding.confine(spec, artifacts, run, attempt)
         _listen(stopping, options)
-        recorder = FileRecorder(run, stopping, private=attempt)
+        written = FileRecorder(run, stopping, private=attempt)
+        recorder = Mirrored(written, sinks(spec, options.job_id, artifacts.root))
         from core.stages import run_stage  # here, so that a broken import becomes a reason too
 
         checkpoints = artifacts.checkpoints(options.job_id, options.epoch)
         paths = StagePaths(artifacts, checkpoints, attempt / "out")
         result = run_stage(spec, paths, recorder)
-        recorder.close()
-        write_json(run / "cost.json", cost(recorder.training_seconds, paths.out, paths.checkpoints))
+        recorder.close(well=True)
+        write_json(run / "cost.json", cost(written.training_seconds, paths.out, paths.checkpoints))
         seal(spec, options.job_id, options.output, run, paths.out)
         write_json(attempt / "result.json", result)
     except Cancelled:
@@ -68,6 +71,9 @@ def main(argv: list[str] | None = None) -> int:
             told = decoding.failure(error, told)
         write_json(attempt / "error.json", {"error": told})
         return FAILED
+    finally:
+        if recorder is not None:
+            recorder.close()
     log.info("done")
     return SUCCEEDED
 

@@ -9,8 +9,18 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[2]
 MENU: list[Any] = [
-    {"Start": ["index.md", "concepts.md"]},
-    {"Guides": ["formats.md", "rewards.md", "simulator.md", "policies.md", "deploy.md"]},
+    {"Start": ["index.md", "tutorial.md", "concepts.md"]},
+    {
+        "Guides": [
+            "formats.md",
+            "rewards.md",
+            "simulator.md",
+            "policies.md",
+            "webhooks.md",
+            "mirrors.md",
+            "deploy.md",
+        ]
+    },
     {
         "Reference": [
             {"REST API": "reference/rest.md"},
