@@ -51,10 +51,15 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Pages made from code, and pictures that lie beside the figures they show."""
+    """Pages made from code, and the results of benchmarks, pictures and tables."""
     for name, make in MADE.items():
         files.append(File.generated(config, name, content=make()))
-    for picture in sorted((ROOT / "benchmarks/results").glob("*.png")):
-        name = f"results/{picture.name}"
-        files.append(File.generated(config, name, abs_src_path=str(picture)))
+    for found in sorted((ROOT / "benchmarks/results").glob("*.*")):
+        name = f"results/{found.name}"
+        files.append(File.generated(config, name, abs_src_path=str(found)))
     return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Results of benchmarks, which pages in the repository link to where they are kept."""
+    return markdown.replace("](../benchmarks/results/", "](results/")
