@@ -8,7 +8,7 @@ import pytest
 
 from core.data.dataset import Dataset
 from core.jobs.records import Job, JobState
-from core.jobs.spec import IngestSpec
+from core.jobs.spec import DetectSpec, IngestSpec
 from tests.data.makers import log, npz_zip
 from tests.worker.conftest import Lab
 
@@ -50,3 +50,14 @@ def test_broken_log_fails_and_lists_nothing(lab: Lab, tmp_path: Path) -> None:
     assert not lab.artifacts.dataset(job.output_id).exists()
     with pytest.raises(LookupError):
         lab.store.get_artifact(job.output_id)
+
+
+def test_look_into_an_upload_shows_its_pictures(lab: Lab, tmp_path: Path) -> None:
+    upload = uploaded(lab, tmp_path).spec["upload"]
+    job = lab.store.submit(DetectSpec(upload=str(upload)), "look")
+    ended = lab.launcher.run(job.id)
+    assert ended is not None
+    assert (ended.state, ended.error) == (JobState.SUCCEEDED, None)
+    told = json.loads((lab.artifacts.detection(job.output_id) / "detection.json").read_text())
+    assert (told["format"], told["episodes"], told["problem"]) == ("npz", 4, "")
+    assert list(told["thumbnails"]) == ["image"]
