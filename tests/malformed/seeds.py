@@ -15,6 +15,7 @@ from tests.data import bags, hdf5_makers, lerobot_makers
 from tests.data.makers import log, npz_bytes, npz_zip, per_frame, zarr_folder, zipped
 from tests.data.test_beside import actions, pictures, shots, table, video
 
+_RLDS = Path(__file__).parents[1] / "data/rlds.zip"
 EPISODES = 3
 FRAMES = 12
 
@@ -50,6 +51,7 @@ def seeds() -> dict[str, tuple[str, bytes]]:
             "mcap": ("drive.mcap", bags.ros2_mcap(top / "mcap", _drives()).read_bytes()),
             "ros1": ("drive.bag", bags.ros1_bag(top / "ros1", _drives(), "LZ4").read_bytes()),
             "ros2": ("drive.db3", _db3(top / "ros2")),
+            "rlds": ("logs.zip", _RLDS.read_bytes()),
         }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -65,6 +66,30 @@ def parquet_nesting(rng: np.random.Generator, n: int) -> Case:
     return _data(change)
 
 
+def rlds_records(rng: np.random.Generator, n: int) -> Case:
+    """Records with wrong lengths and insides, and checksums that are right."""
+    files = entries(seed("rlds"))
+    name = next(f for f in sorted(files) if ".tfrecord" in f)
+    data = files[name]
+    size = struct.unpack_from("<Q", data)[0]
+    body, rest = data[12 : 12 + size], data[16 + size :]
+    match n % 4:
+        case 0:
+            lies = (0, 2**63, 2**64 - 1, size + 1, 1 << 30)[n // 4 % 5]
+            head = struct.pack("<Q", lies)
+            files[name] = head + _masked(head) + data[12:]
+        case 1:
+            files[name] = _record(flipped(body, rng, 0, 200, 1 + n)) + rest
+        case 2:
+            files[name] = _record(flipped(body, rng, 0, len(body), 4 * n)) + rest
+        case _:
+            deep = b"".join(b"\x0a" + b"\xff" * n + b"\x7f" for _ in range(5000))
+            files[name] = (
+                _record((deep, b"\x0a\xff\xff\xff\xff\x0f", rng.bytes(999))[n // 4 % 3]) + rest
+            )
+    return Case("logs.zip", packed(files))
+
+
 def deep_json(rng: np.random.Generator, n: int) -> Case:
     """A hundred thousand brackets where a table, an index or a note is read."""
     opening, closing = (("[", "]"), ('{"a":', "}"))[n % 2]
@@ -115,6 +140,17 @@ def csv_shapes(rng: np.random.Generator, n: int) -> Case:
         )[n % 10]
 
     return with_first("video", ".csv", change)
+
+
+def _record(body: bytes) -> bytes:
+    head = struct.pack("<Q", len(body))
+    return head + _masked(head) + body + _masked(body)
+
+
+def _masked(data: bytes) -> bytes:
+    """The checksum of a TFRecord."""
+    value = google_crc32c.value(data)
+    return struct.pack("<L", ((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def _data(change: Callable[[bytes], bytes]) -> Case:
@@ -185,7 +221,7 @@ def _with_cell(data: bytes, value: str) -> bytes:
 KINDS: dict[str, Kind] = {
     f.__name__: f
     for f in (
-        *(parquet_footer, parquet_pages, parquet_bomb, parquet_nesting),
+        *(parquet_footer, parquet_pages, parquet_bomb, parquet_nesting, rlds_records),
         *(deep_json, odd_numbers, csv_shapes),
     )
 }
