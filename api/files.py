@@ -14,7 +14,13 @@ from fastapi.responses import FileResponse
 from api.errors import Problem
 from core.jobs.replies import Metric
 
-VIDEO_HEADERS = {"Cache-Control": "private, max-age=600", "Content-Disposition": "inline"}
+VIDEO_HEADERS = {
+    "Cache-Control": "private, max-age=600",
+    "Content-Disposition": "inline",
+    # A dashboard has another port, and another host in a lab: browsers count 127.0.0.1:8501 and
+    # 127.0.0.1:8000 as two sites. The address is signed or the request has a token.
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
 
 
 def read_json(path: Path) -> Any:

@@ -74,6 +74,7 @@ def test_episode_video_plays_without_a_header(
     response = httpx.get(url)
     assert response.status_code == 200
     assert response.headers["content-type"] == "video/mp4"
+    assert response.headers["cross-origin-resource-policy"] == "cross-origin"
     assert response.headers["accept-ranges"] == "bytes"
     (tmp_path / "0.mp4").write_bytes(response.content)
     assert read_mp4(tmp_path / "0.mp4").shape[0] == 7
