@@ -26,6 +26,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from benchmarks.busy_lab import fill
 from benchmarks.front import CHROMIUM, Front, front
 from benchmarks.machine import machine, versions
+from core.jobs.migrate import upgrade
 from dashboard.words import PAGES
 
 RESULTS = Path(__file__).with_name("results") / "pages.json"
@@ -52,6 +53,7 @@ def main() -> None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(fill(chosen.home, chosen.jobs, chosen.datasets, chosen.episodes))
     token = kept.read_text()
+    upgrade(f"sqlite:///{chosen.home / 'foglab.db'}")  # it may be of an older version
     with front(chosen.home) as served:
         found = measure(served, token, chosen.runs)
         found["api_seconds"] = {n: _asked(served, token, p) for n, p in LISTINGS.items()}

@@ -27,13 +27,26 @@ from foglab.locate import written_addresses, written_token
 
 FOLDER = Path(__file__).parents[1] / "docs" / "screenshots"
 SIZES = {"": (1280, 900, "light"), "-dark": (1280, 900, "dark"), "-phone": (390, 844, "light")}
+SIGNS = {
+    "upload": ".sender",
+    "datasets": ".player output",
+    "train": ".st-key-line_start",
+    "rollouts": ".player output",
+    "models": ".js-plotly-plot",
+    "gate": ".js-plotly-plot",
+    "play": "iframe",
+    "lineage": "svg[role=img]",
+    "admin": "[class*='st-key-worker']",
+    "job": ".js-plotly-plot",
+    "compare": "table",
+}
+"""What is on a page when it is there, in a lab that has been used."""
 QUIET_SECONDS, PATIENCE_SECONDS = 2.0, 180.0
 LOOK = """() => {
   const roots = [document, ...[...document.querySelectorAll("*")].map((e) => e.shadowRoot)];
   const all = (selector) => roots.filter(Boolean).flatMap((r) => [...r.querySelectorAll(selector)]);
   const player = all(".player output").some((o) => o.textContent === "loading");
-  const videos = all("video").some((v) => v.readyState < 2 || v.seeking);
-  const waits = player || videos || all("[data-testid*='keleton']").length > 0;
+  const waits = player || all("[data-testid*='keleton']").length > 0;
   const drawn = document.querySelectorAll(".stMain *").length;
   return `${drawn} ${waits ? "waits" : ""}`;
 }"""
@@ -72,9 +85,11 @@ def main() -> None:
         for suffix, (width, height, scheme) in SIZES.items():
             with visitor(browser, width, height, scheme, errors) as page:
                 page.goto(f"{addresses['dashboard_url']}/?token={token}")
-                settle(page)
+                page.wait_for_function("() => sessionStorage.getItem('foglab-token')")
                 for name, place in places.items():
                     page.goto(f"{addresses['dashboard_url']}/{place}")
+                    if name in SIGNS:
+                        page.locator(SIGNS[name]).first.wait_for()
                     settle(page)
                     if name == "rollouts":
                         page.get_by_role("slider", name="Frame").press("End")
