@@ -13,6 +13,7 @@ import psutil
 from core.artifacts import Artifacts
 from core.jobs.environment import Environment
 from core.jobs.store import Store
+from foglab import tether
 from tests.worker.conftest import OVERLAY, QUICK, alive, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
@@ -47,7 +48,8 @@ class Rig:
     def start(self, command: list[str], log: str) -> subprocess.Popen[bytes]:
         with (self.home / log).open("ab") as file:
             process = subprocess.Popen(
-                command,
+                # tied to this session's life: a killed test leaves no worker behind
+                [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command],
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
