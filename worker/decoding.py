@@ -12,6 +12,8 @@ from core import sandbox
 from core.artifacts import Artifacts, UnknownArtifact
 from core.jobs.spec import DetectSpec, IngestSpec, JobSpec, Kind
 
+PAGE = "docs/formats.md"
+"""Where every code of a reason is explained."""
 Reason = Literal[
     "upload_refused",
     "upload_missing",
@@ -105,5 +107,6 @@ def _code_of(error: BaseException) -> Reason:
 
 
 def labelled(told: str, code: Reason) -> str:
-    """A reason with its code, by which docs/formats.md tells more."""
-    return f"{told} [{code}]"
+    """A reason with its code, and where docs/formats.md tells more."""
+    more = "" if PAGE in told else f"; see {PAGE}#{code}"
+    return f"{told}{more} [{code}]"

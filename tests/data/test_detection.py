@@ -56,6 +56,16 @@ def test_ranges_are_those_of_the_rows(tmp_path: Path) -> None:
     assert len(found.ranges["image"].low) == 1
 
 
+def test_numbers_that_are_none_hide_neither_ranges_nor_the_kind_of_actions(tmp_path: Path) -> None:
+    logs = [walking(i, "delta") for i in range(3)]
+    sound = detect(npz_zip(tmp_path / "a.zip", logs))
+    logs[1]["action"][5] = np.nan
+    found = detect(npz_zip(tmp_path / "b.zip", logs))
+    assert found.action_kind == sound.action_kind == "delta"
+    assert "nan" not in found.action_kind_why
+    assert np.isfinite([*found.ranges["action"].low, *found.ranges["action"].high]).all()
+
+
 def test_cameras_and_columns_are_told_apart(tmp_path: Path) -> None:
     logs = [one | {"camera_1": one["image"]} for one in (per_frame(0), per_frame(1))]
     found = detect(zarr_folder(tmp_path / "a", logs))

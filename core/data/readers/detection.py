@@ -100,9 +100,20 @@ def _range(field: Field, samples: list[dict[Field, np.ndarray]]) -> ValueRange:
     flat = [s.reshape(-1, 1) if field == "image" else s.reshape(len(s), -1) for s in found]
     if len({f.shape[1] for f in flat}) != 1:
         return ValueRange(low=(), high=())
-    low = np.min([f.min(0) for f in flat], 0).astype(np.float64)
-    high = np.max([f.max(0) for f in flat], 0).astype(np.float64)
+    whole = [part for f in flat if len(part := f[_finite(f)])]
+    if not whole:
+        return ValueRange(low=(), high=())
+    low = np.min([f.min(0) for f in whole], 0).astype(np.float64)
+    high = np.max([f.max(0) for f in whole], 0).astype(np.float64)
     return ValueRange(low=tuple(low.tolist()), high=tuple(high.tolist()))
+
+
+def _finite(rows: np.ndarray) -> np.ndarray:
+    """Which rows (N, C) hold numbers only; the report tells of the others."""
+    found: np.ndarray = (
+        np.isfinite(rows).all(1) if rows.dtype.kind == "f" else np.ones(len(rows), bool)
+    )
+    return found
 
 
 def told_kind(
@@ -121,9 +132,10 @@ def told_kind(
         width = min(np.prod(action.shape[1:], dtype=int), np.prod(state.shape[1:], dtype=int))
         a = action[:steps].reshape(steps, -1)[:, :width].astype(np.float64)
         s = state[: steps + 1].reshape(steps + 1, -1)[:, :width].astype(np.float64)
+        whole = _finite(a) & _finite(s[1:]) & _finite(s[:-1])
         for column in range(width):
-            fits["absolute"].append(_correlation(a[:, column], s[1:, column]))
-            fits["delta"].append(_correlation(a[:, column], np.diff(s[:, column])))
+            fits["absolute"].append(_correlation(a[whole, column], s[1:][whole, column]))
+            fits["delta"].append(_correlation(a[whole, column], np.diff(s[:, column])[whole]))
     if not fits["delta"]:
         return None, "without a state there is nothing to compare actions with"
     absolute, delta = (float(np.mean(fits[k])) for k in ("absolute", "delta"))
