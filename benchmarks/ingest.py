@@ -170,19 +170,16 @@ def publish_rows(rows: Sequence[Row], results: Path) -> Path:
     """Table of speeds, memory with its line, plot of memory."""
     speed = [r for r in rows if r["what"] == "speed"]
     memory = [r for r in rows if r["what"] == "memory"]
-    names = {source: [n for n in SPEED if n in line] for source, line in _first(speed).items()}
     summary: Summary = []
-    for source, figures in names.items():
-        some = [r for r in speed if r["source"] == source]
-        summary += summarise(some, ["source"], {n: mean(n) for n in figures})
+    for some in _grouped(speed).values():
+        made = [n for n in SPEED if n in some[0].values]
+        figures = summarise(some, ["source"], {n: mean(n) for n in made})
+        summary += [dict.fromkeys(("source", "seeds", *SPEED)) | line for line in figures]
     lines = [line_of(source, some) for source, some in _grouped(memory).items()]
-    claim = "logs become datasets at the pace of the disk, in memory that does not grow with them"
+    claim = "logs become datasets quickly, in memory that hardly grows with them"
     draw = partial(draw_memory, lines=lines)
-    return publish(NAME, claim, rows, summary, draw, results, {"memory": lines})
-
-
-def _first(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    return {source: some[0].values for source, some in _grouped(rows).items()}
+    told = summary or [{k: v for k, v in line.items() if np.ndim(v) == 0} for line in lines]
+    return publish(NAME, claim, rows, told, draw, results, {"memory": lines})
 
 
 def _grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -221,7 +218,8 @@ def draw_memory(figure: Figure, lines: Sequence[dict[str, Any]]) -> None:
     axes.set_xlabel("gigabytes of frames")
     axes.set_ylabel("peak resident megabytes")
     axes.set_ylim(0, None)
-    axes.legend()
+    if lines:
+        axes.legend()
 
 
 if __name__ == "__main__":

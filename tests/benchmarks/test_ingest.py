@@ -27,7 +27,7 @@ def test_every_source_is_ingested_and_timed(
     assert [line["source"] for line in table["summary"]] == ["hdf5", "zarr", "h264"]
     for line in table["summary"]:
         assert line["megabytes_per_core_second"]["mean"] > 0
-        assert ("share_of_decoding" in line) == line["source"].startswith("h264")
+        assert (line["share_of_decoding"] is not None) == line["source"].startswith("h264")
     assert [line["source"] for line in table["memory"]] == ["zarr"]
     assert all(20 < line["peak_megabytes"][0] < 2000 for line in table["memory"])
     assert not (tmp_path / "benchmarks" / "ingest" / "scratch").exists()
