@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
@@ -265,6 +266,21 @@ def test_the_page_works_on_a_phone(site: Site) -> None:
         "all => all.filter(b => b.getBoundingClientRect().height < 39).map(b => b.textContent)"
     )
     assert small == []
+    page.context.close()
+
+
+def test_axe_finds_nothing_serious(site: Site) -> None:
+    for query, width in (("", 1280), ("world=both", 390)):
+        page = site.visit(query, width)
+        page.evaluate("document.querySelectorAll('details').forEach(d => (d.open = true))")
+        found = Axe().run(page).response["violations"]
+        serious = [v for v in found if v["impact"] in {"serious", "critical"}]
+        assert [(v["id"], v["nodes"][0]["html"]) for v in serious] == []
+        page.context.close()
+    page = site.browser.new_context(color_scheme="dark").new_page()
+    page.goto(f"{site.url}/play")
+    page.wait_for_selector("#login:not([hidden])")
+    assert [v["id"] for v in Axe().run(page).response["violations"]] == []
     page.context.close()
 
 
