@@ -9,7 +9,7 @@ KEEP ?= 1
 PRESET ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-slow test-malformed test-faults check format bench secrets docs docs-serve clean
+.PHONY: help setup demo up test test-slow test-malformed test-faults check format bench secrets mlflow-check docs docs-serve clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,10 @@ check: $(READY) ## Lint, format, types, import contracts
 format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+mlflow-check: $(READY) ## The mirror to MLflow, against a real server in an environment of its own
+	test -x .venv-mlflow/bin/mlflow || ($(PYTHON) -m venv .venv-mlflow && .venv-mlflow/bin/pip install -q mlflow==3.17.2)
+	MLFLOW=$(CURDIR)/.venv-mlflow/bin/mlflow $(BIN)/pytest -q -n0 tests/worker/mlflow_check.py
 
 docs: $(READY) ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -1,21 +1,28 @@
 """Metrics told to other tools as well, by one setting each; a tool that fails stops nothing."""
 
+import json
 import logging
 import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 from core.jobs.spec import JobSpec
 from worker.recorder import FileRecorder
 
 log = logging.getLogger("foglab.mirrors")
-TENSORBOARD = "FOGLAB_TENSORBOARD"
-"""`1` writes event files under `<home>/tensorboard`."""
+TENSORBOARD, MLFLOW = "FOGLAB_TENSORBOARD", "FOGLAB_MLFLOW_URL"
+"""`1` writes event files under `<home>/tensorboard`; the address of an MLflow server."""
 LEARN = ("global_model", "local_model", "policy")
 FLUSH_SECONDS = 5.0
+MOST_METRICS = 900
+"""Of one request; MLflow takes 1000."""
+TIMEOUT_SECONDS = 10.0
 
 
 class Sink(Protocol):
@@ -52,6 +59,80 @@ class TensorBoard:
 
     def close(self, well: bool) -> None:
         self._writer.close()
+
+
+class MLflow:
+    """A run of the experiment `foglab` over MLflow's REST API; resumed by the job's tag."""
+
+    def __init__(self, url: str, job_id: str, spec: JobSpec) -> None:
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise ValueError(f"{MLFLOW} is no http:// or https:// address")
+        self._url = f"{url.rstrip('/')}/api/2.0/mlflow"
+        self._waiting: list[dict[str, Any]] = []
+        self._sent_at = -math.inf
+        experiment = self._experiment()
+        self._run = self._earlier(experiment, job_id) or self._new(experiment, job_id, spec)
+
+    def scalars(self, step: int, values: Mapping[str, float], at: float) -> None:
+        stamp = int(1000 * at)
+        self._waiting += [
+            {"key": n, "value": v, "timestamp": stamp, "step": step} for n, v in values.items()
+        ]
+        if time.monotonic() - self._sent_at > FLUSH_SECONDS:
+            self._send()
+
+    def rewind(self, step: int) -> None:
+        """MLflow cannot forget; a step that comes again has two values there."""
+        self._waiting = [m for m in self._waiting if m["step"] <= step]
+
+    def close(self, well: bool) -> None:
+        self._send()
+        status = "FINISHED" if well else "FAILED"
+        ended = {"run_id": self._run, "status": status, "end_time": int(1000 * time.time())}
+        self._post("runs/update", ended)
+
+    def _send(self) -> None:
+        while self._waiting:
+            part = self._waiting[:MOST_METRICS]
+            self._post("runs/log-batch", {"run_id": self._run, "metrics": part})
+            del self._waiting[:MOST_METRICS]
+        self._sent_at = time.monotonic()
+
+    def _experiment(self) -> str:
+        found = self._post("experiments/search", {"filter": "name = 'foglab'", "max_results": 1})
+        if found.get("experiments"):
+            return str(found["experiments"][0]["experiment_id"])
+        return str(self._post("experiments/create", {"name": "foglab"})["experiment_id"])
+
+    def _earlier(self, experiment: str, job_id: str) -> str | None:
+        query = {"experiment_ids": [experiment], "filter": f"tags.`foglab.job` = '{job_id}'"}
+        found = self._post("runs/search", query | {"max_results": 1}).get("runs")
+        if not found:
+            return None
+        run = str(found[0]["info"]["run_id"])
+        self._post("runs/update", {"run_id": run, "status": "RUNNING"})
+        return run
+
+    def _new(self, experiment: str, job_id: str, spec: JobSpec) -> str:
+        tags = [{"key": "foglab.job", "value": job_id}, {"key": "foglab.kind", "value": spec.kind}]
+        asked = {
+            "experiment_id": experiment,
+            "run_name": f"{spec.kind} {job_id}",
+            "start_time": int(1000 * time.time()),
+            "tags": tags,
+        }
+        run = str(self._post("runs/create", asked)["run"]["info"]["run_id"])
+        fields = spec.model_dump(mode="json").items()
+        params = [{"key": f, "value": str(v)[:500]} for f, v in fields if v not in (None, "")]
+        self._post("runs/log-batch", {"run_id": run, "params": params[:100]})
+        return run
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        headers = {"Content-Type": "application/json"}
+        request = Request(f"{self._url}/{path}", json.dumps(body).encode(), headers)
+        with urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+            answer: dict[str, Any] = json.loads(response.read() or b"{}")
+        return answer
 
 
 class Mirrored:
@@ -99,3 +180,8 @@ def sinks(spec: JobSpec, job_id: str, home: Path) -> Iterator[Sink]:
             yield TensorBoard(home / "tensorboard" / job_id)
     except (OSError, ValueError) as error:
         log.warning("TensorBoard is left out: %s", error)
+    try:
+        if url := os.environ.get(MLFLOW):
+            yield MLflow(url, job_id, spec)
+    except (URLError, OSError, ValueError, KeyError) as error:
+        log.warning("MLflow is left out: %s", error)

@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from core.jobs.spec import IngestSpec
 from core.recorder import Recorder
 from tests.training.makers import policy_spec
-from worker.mirrors import TENSORBOARD, Mirrored, TensorBoard, sinks
+from worker.mirrors import MLFLOW, TENSORBOARD, Mirrored, TensorBoard, sinks
 from worker.recorder import FileRecorder
 
 JOB = "job_0123456789abcdef"
@@ -54,6 +54,7 @@ def test_nothing_is_mirrored_unless_it_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(TENSORBOARD, raising=False)
+    monkeypatch.delenv(MLFLOW, raising=False)
     assert list(sinks(policy_spec(), JOB, tmp_path)) == []
     monkeypatch.setenv(TENSORBOARD, "1")
     assert list(sinks(IngestSpec(upload="up_00000000", name="logs"), JOB, tmp_path)) == []
@@ -68,6 +69,9 @@ def test_a_tool_that_is_away_or_fails_stops_nothing(
     told.scalars(1, {"policy/return": 1.0})
     told.close()
     assert "TensorBoard is left out" in caplog.text
+    monkeypatch.setenv(MLFLOW, "http://127.0.0.1:9")
+    assert list(sinks(policy_spec(), JOB, tmp_path)) == []
+    assert "MLflow is left out" in caplog.text
 
     class Broken(TensorBoard):
         def scalars(self, *_: object) -> None:
