@@ -35,7 +35,7 @@ SIGNS = {
     "models": ".js-plotly-plot",
     "gate": ".js-plotly-plot",
     "play": "iframe",
-    "lineage": "svg[role=img]",
+    "lineage": "[aria-label^='Lineage of']",
     "admin": "[class*='st-key-worker']",
     "job": ".js-plotly-plot",
     "compare": "table",

@@ -17,7 +17,6 @@ PAGES = {
 """Kind to the page that shows such an artifact."""
 MOST_ROWS = 10
 """Nodes drawn of one column; the table has all."""
-_WIDTH, _HEIGHT, _GAP_X, _GAP_Y = 176, 52, 44, 12
 
 
 def what(node: LineageNode) -> str:
@@ -47,53 +46,30 @@ def _newest(column: list[LineageNode], current: str) -> list[LineageNode]:
     return own + rest[-(MOST_ROWS - len(own)) :]
 
 
-def svg(nodes: Sequence[LineageNode], current: str) -> str:
-    """Boxes from left to right with arrows from what was used to what was made of it."""
-    drawn = columns(nodes, current)
-    places = {
-        node.id: (x * (_WIDTH + _GAP_X) + 2, y * (_HEIGHT + _GAP_Y) + 2)
-        for x, column in enumerate(drawn)
-        for y, node in enumerate(column)
-    }
-    width = len(drawn) * (_WIDTH + _GAP_X) - _GAP_X + 4
-    height = max((len(c) for c in drawn), default=0) * (_HEIGHT + _GAP_Y) + 4
-    arrows = [
-        _arrow(places[source], places[node.id])
-        for node in nodes
-        for source in node.made_from
-        if source in places and node.id in places
+def drawing(nodes: Sequence[LineageNode], current: str) -> str:
+    """HTML of boxes in columns, from what was used on the left to what was made of it."""
+    drawn = [
+        f'<div style="display:flex;flex-direction:column;gap:8px">'
+        f"{''.join(_box(node, node.id == current) for node in column)}</div>"
+        for column in columns(nodes, current)
     ]
-    boxes = [_box(n, places[n.id], n.id == current) for n in nodes if n.id in places]
+    arrow = '<div aria-hidden="true" style="font-size:1.3rem">→</div>'
     told = escape(f"Lineage of {current}: {len(nodes)} artifacts, listed in the table below")
     return (
-        f'<div style="overflow-x:auto"><svg xmlns="http://www.w3.org/2000/svg" role="img" '
-        f'aria-label="{told}" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" fill="none" font-size="12">'
-        f"{''.join(arrows)}{''.join(boxes)}</svg></div>"
+        f'<div role="group" aria-label="{told}" tabindex="0" style="display:flex;'
+        f'align-items:center;gap:10px;overflow-x:auto;padding:4px">{arrow.join(drawn)}</div>'
     )
 
 
-def _arrow(start: tuple[int, int], end: tuple[int, int]) -> str:
-    x0, y0 = start[0] + _WIDTH, start[1] + _HEIGHT // 2
-    x1, y1 = end[0], end[1] + _HEIGHT // 2
-    middle = (x0 + x1) // 2
-    path = f"M{x0} {y0} C{middle} {y0} {middle} {y1} {x1} {y1}"
-    head = f"M{x1 - 5} {y1 - 4} L{x1} {y1} L{x1 - 5} {y1 + 4}"
-    return f'<path d="{path} {head}" stroke="currentColor" stroke-opacity="0.45"/>'
-
-
-def _box(node: LineageNode, place: tuple[int, int], chosen: bool) -> str:
-    x, y = place
-    frame = 'stroke="#1a5fcc" stroke-width="2.5"' if chosen else 'stroke="currentColor"'
+def _box(node: LineageNode, chosen: bool) -> str:
+    frame = "2.5px solid #4c8dff" if chosen else "1px solid rgba(128,128,128,0.55)"
     about = f"SHA-256 {node.sha256[:10]}…" if node.sha256 else node.id
-    lines = ((what(node), 16, 600), (_short(node.name), 31, 400), (_short(about), 45, 400))
-    text = "".join(
-        f'<text x="{x + 9}" y="{y + dy}" fill="currentColor" font-weight="{weight}">'
-        f"{escape(line)}</text>"
-        for line, dy, weight in lines
+    lines = "<br>".join(escape(_short(line)) for line in (node.name, about))
+    return (
+        f'<div style="border:{frame};border-radius:6px;padding:6px 10px;width:178px;'
+        f'font-size:12px;line-height:1.35;overflow-wrap:anywhere"><b>{escape(what(node))}</b>'
+        f"<br>{lines}</div>"
     )
-    box = f'<rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="6" {frame}/>'
-    return f"<g>{box}{text}</g>"
 
 
 def _short(text: str, most: int = 27) -> str:

@@ -25,7 +25,7 @@ def draw() -> None:
     )
     nodes = service.lineage_of(chosen)
     with st.container(border=True, key="graph"):
-        st.html(lineage.svg(nodes, chosen))
+        st.html(lineage.drawing(nodes, chosen))
     current = next(n for n in nodes if n.id == chosen)
     _links(current)
     st.dataframe(

@@ -129,8 +129,8 @@ def _figures(result: dict[str, Any]) -> None:
 
 def _lineage(model_id: str) -> None:
     nodes = access.client().lineage_of(model_id)
-    st.html(lineage.svg(nodes, model_id))
-    st.caption("Arrows lead from what was used to what was made of it.")
+    st.html(lineage.drawing(nodes, model_id))
+    st.caption("From left to right: what was used, and what was made of it.")
     st.page_link(
         "app_pages/lineage.py",
         label="Open the lineage",

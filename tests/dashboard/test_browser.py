@@ -169,6 +169,11 @@ def test_policy_is_shown_in_both_worlds(visitor: Visitor) -> None:
     wait_for_videos(visitor.page, 3)  # their courses part: a difference would mean nothing
 
 
+def test_lineage_is_drawn(visitor: Visitor) -> None:
+    visitor.open("lineage")
+    expect(visitor.page.get_by_label("Lineage of").first).to_contain_text("SHA-256")
+
+
 def test_file_goes_straight_to_the_service_and_becomes_a_job(
     visitor: Visitor, service: Service, tmp_path: Path
 ) -> None:

@@ -107,6 +107,7 @@ def test_the_gate_gives_a_verdict(visitor: Visitor) -> None:
 def test_the_world_is_driven_by_hand_in_the_page(visitor: Visitor) -> None:
     visitor.open("play")
     played = visitor.page.frame_locator("iframe")
+    expect(played.locator("#status")).not_to_contain_text("connecting")
     before = played.locator("#reward").inner_text()
     played.locator("#once").click()
     expect(played.locator("#reward")).not_to_have_text(before)

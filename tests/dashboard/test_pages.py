@@ -111,7 +111,7 @@ def test_models_page_gives_verdicts_lineage_and_download(app: AppTest, lab: Lab)
     assert f"/models/{lab.policy}/download?" in button.proto.url
     app.session_state["model_tabs"] = "Lineage"
     app.run()
-    graph = next(h.proto.body for h in app.get("html") if "<svg" in h.proto.body)
+    graph = next(h.proto.body for h in app.get("html") if "Lineage of" in h.proto.body)
     for used in (lab.dataset, lab.global_model, lab.local_model, "SHA-256"):
         assert used in graph
 
