@@ -6,16 +6,18 @@ rows by mistake. `InstallationDep` sees all: for health, and for whoever runs th
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from anyio.to_thread import run_sync
 from fastapi import Depends, Header, Query
 from fastapi.requests import HTTPConnection
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 from pydantic import TypeAdapter, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 
 from api.errors import Problem
 from api.heartbeats import Heartbeats
@@ -79,11 +81,13 @@ log = logging.getLogger("foglab.api")
 _SAFE = frozenset({"GET", "HEAD"})
 
 
-def caller(connection: HTTPConnection, s: InstallationDep, credentials: CredentialsDep) -> Token:
+async def caller(
+    connection: HTTPConnection, s: InstallationDep, credentials: CredentialsDep
+) -> Token:
     """The token of a request: 401 without a valid one, 403 if its scopes do not allow this."""
     if credentials is None:
         raise _unauthorized("A token is required", "Send the header 'Authorization: Bearer …'")
-    token = s.store.check_token(credentials.credentials)
+    token = await _look_up(s, s.store.check_token, credentials.credentials)
     if token is None:
         _count_failure(connection, s)
         raise _unauthorized(
@@ -96,16 +100,16 @@ def caller(connection: HTTPConnection, s: InstallationDep, credentials: Credenti
     return token
 
 
-def caller_or_signature(
+async def caller_or_signature(
     connection: HTTPConnection, s: InstallationDep, credentials: CredentialsDep
 ) -> Token:
     """For what a <video> tag loads: a valid token, or an address signed in the name of one."""
     params = dict(connection.query_params)
-    if "sig" not in params:
-        return caller(connection, s, credentials)
+    if not params.get("sig"):
+        return await caller(connection, s, credentials)
     doubled = len(params) != len(connection.query_params.multi_items())
     signed_by = None if doubled else s.signer.signed_by(connection.scope["path"], params)
-    token = None if signed_by is None else s.store.valid_token(signed_by)
+    token = None if signed_by is None else await _look_up(s, s.store.valid_token, signed_by)
     if token is None:
         _count_failure(connection, s)
         told = "It has expired or was changed, or the token that asked for it is not valid any more"
@@ -152,8 +156,15 @@ LimitQuery = Annotated[int, Query(ge=1, le=500, description="Most items in the r
 CursorQuery = Annotated[
     int | None, Query(ge=0, le=2**62, description="`next` of the page before this one")
 ]
+RangeHeader = Annotated[
+    str | SkipJsonSchema[None],
+    Header(
+        pattern=r"^bytes=(\d{1,15}-\d{0,15}|-\d{1,15})(, ?(\d{1,15}-\d{0,15}|-\d{1,15})){0,30}$",
+        description="Bytes to send, as in `bytes=0-99`",
+    ),
+]
 IdempotencyKey = Annotated[
-    str | None,
+    str | SkipJsonSchema[None],
     Header(
         min_length=1,
         max_length=255,
@@ -178,6 +189,15 @@ def _check_origin(connection: HTTPConnection, allowed: Sequence[str]) -> None:
     own = origin is not None and urlsplit(origin).netloc == connection.headers.get("Host")
     if origin is not None and not own and origin not in allowed:
         raise Problem(403, "The page may not connect", "Its origin is not in FOGLAB_CORS_ORIGINS")
+
+
+async def _look_up(
+    s: Services, find: Callable[[str], Token | None], secret_or_id: str
+) -> Token | None:
+    """A hop to a thread costs as much as the look-up, so it is made only where one may wait."""
+    if s.store.database.waits_for_nobody:
+        return find(secret_or_id)
+    return await run_sync(find, secret_or_id)
 
 
 def _admit(connection: HTTPConnection, s: Services, token: Token) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 from fastapi import FastAPI, Request, WebSocket, status
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 from starlette.websockets import WebSocketState
 
 from core.disk import DiskFull, is_full
@@ -108,11 +110,26 @@ def handler(translate: Callable[[Any], Problem | None]) -> Handler:
         if problem is None:
             raise error
         response = problem_response(problem)
+        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            response.headers["Allow"] = ", ".join(_methods(request))
         if isinstance(request, WebSocket):
             await _refuse(request, problem, response)
         return response
 
     return handle
+
+
+def _methods(request: Request) -> list[str]:
+    """All methods of a path: several routes may have one each, and a router knows only its own."""
+    state, path = request.app.state, request.scope["path"]
+    if not hasattr(state, "methods_by_pattern"):
+        state.methods_by_pattern = [
+            (compile_path(context.path)[0], context.methods or set())
+            for context in iter_route_contexts(request.app.routes)
+            if context.path
+        ]
+    found = [methods for pattern, methods in state.methods_by_pattern if pattern.match(path)]
+    return sorted(set().union(*found))
 
 
 async def _refuse(socket: WebSocket, problem: Problem, response: JSONResponse) -> None:

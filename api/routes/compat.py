@@ -8,6 +8,7 @@ token that is sent must be valid.
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends
 from fastapi.requests import HTTPConnection
 from fastapi.responses import JSONResponse
@@ -81,13 +82,15 @@ def make_router(model: str, max_steps: int, loopback: bool) -> APIRouter:
     """Routes that play `model`; `loopback`: the server listens on this machine alone."""
     router = APIRouter(tags=["compatibility"])
 
-    def owner(connection: HTTPConnection, s: InstallationDep, credentials: CredentialsDep) -> str:
+    async def owner(
+        connection: HTTPConnection, s: InstallationDep, credentials: CredentialsDep
+    ) -> str:
         named = urlsplit(f"//{connection.headers.get('host', '')}").hostname
         if credentials is None and loopback and named in _OWN_NAMES:
-            check_model(s, model, Kind.GLOBAL_MODEL)
+            await run_sync(check_model, s, model, Kind.GLOBAL_MODEL)
             return "loopback"
-        token = caller(connection, s, credentials)
-        check_model(s.of(token), model, Kind.GLOBAL_MODEL)
+        token = await caller(connection, s, credentials)
+        await run_sync(check_model, s.of(token), model, Kind.GLOBAL_MODEL)
         return token.id
 
     owner_dep = Annotated[str, Depends(owner)]

@@ -4,15 +4,17 @@ import os
 import secrets
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from api.deps import (
     CallerDep,
     CursorQuery,
     IdempotencyKey,
     LimitQuery,
+    RangeHeader,
     Services,
     ServicesDep,
     SignedServicesDep,
@@ -161,10 +163,16 @@ def get_video(
     dataset_id: str,
     n: int,
     s: SignedServicesDep,
-    range: Annotated[str | None, Header(max_length=1000)] = None,
-    sig: Annotated[str | None, Query(description="Signature, instead of a token")] = None,
-    tok: Annotated[str | None, Query(description="Token that the signature stands for")] = None,
-    exp: Annotated[str | None, Query(description="Unix seconds of the signature's end")] = None,
+    range: RangeHeader = None,
+    sig: Annotated[
+        str | SkipJsonSchema[None], Query(description="Signature, instead of a token")
+    ] = None,
+    tok: Annotated[
+        str | SkipJsonSchema[None], Query(description="Token that the signature stands for")
+    ] = None,
+    exp: Annotated[
+        str | SkipJsonSchema[None], Query(description="Unix seconds of the signature's end")
+    ] = None,
 ) -> FileResponse:
     """The episode as H.264 mp4, with ranges; made at the first request if ingest made none."""
     dataset = _open(s, dataset_id)

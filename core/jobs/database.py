@@ -28,6 +28,10 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = make_engine(url)
+        sqlite = self.engine.dialect.name == "sqlite"
+        # A read of a few rows takes no longer than the reading: neither a network nor, as
+        # write-ahead logging keeps them apart, a writer is in between.
+        self.waits_for_nobody = sqlite and sqlite_module().sqlite_version_info >= _SAFE_WAL
         # SQLite's own waiting is polling without order; threads of one process queue here instead.
         self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else nullcontext()
 

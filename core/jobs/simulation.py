@@ -9,7 +9,8 @@ from core.jobs.spec import ArtifactId, Seed, Spec
 SessionId = Annotated[str, Field(pattern=r"^ses_[0-9a-f]{40}$")]
 World = Literal["model", "simulator"]
 Encoding = Literal["raw_u8", "jpeg", "png", "raw_f16"]
-ActionVector = Annotated[tuple[FiniteFloat, ...], Field(min_length=1, max_length=256)]
+ActionNumber = Annotated[FiniteFloat, Field(strict=True)]
+ActionVector = Annotated[tuple[ActionNumber, ...], Field(min_length=1, max_length=256)]
 
 
 class Reset(Spec):

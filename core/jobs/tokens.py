@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Sequence
 from hashlib import sha256
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from core.jobs.errors import TokenNotFound
 from core.jobs.ids import new_id
@@ -55,8 +55,7 @@ class Tokens(Rows):
     def check_token(self, plaintext: str) -> Token | None:
         """The valid token with this secret; None if unknown, expired or revoked."""
         digest = _digest(plaintext)
-        query = select(tokens).where(tokens.c.sha256 == digest)
-        row = self.database.read(lambda c: c.execute(query).first())
+        row = self.database.read(lambda c: c.execute(_BY_DIGEST, {"digest": digest}).first())
         if row is None or not hmac.compare_digest(row.sha256, digest):
             return None
         token = Token.model_validate(row)
@@ -86,6 +85,9 @@ class Tokens(Rows):
         if row is None:
             raise TokenNotFound(token_id)
         return Token.model_validate(row)
+
+
+_BY_DIGEST = select(tokens).where(tokens.c.sha256 == bindparam("digest"))
 
 
 def _digest(plaintext: str) -> str:
