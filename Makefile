@@ -9,7 +9,7 @@ KEEP ?= 1
 PRESET ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-slow test-malformed test-faults check format bench secrets mlflow-check docs docs-serve clean
+.PHONY: help setup demo up test test-slow test-malformed test-faults test-api-fuzz check format bench secrets mlflow-check docs docs-serve clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,9 @@ test-malformed: $(READY) ## A thousand malformed uploads through the service; wr
 
 test-faults: $(TOOLS) ## Kill, pause, cut and fill up in full, for hours; writes benchmarks/results/faults.json
 	FOGLAB_FAULTS=long FOGLAB_FAULTS_RESULTS=benchmarks/results/faults.json $(BIN)/pytest -q tests/faults tests/jobs/test_histories.py
+
+test-api-fuzz: $(TOOLS) ## 5,000 cases of schemathesis on each database
+	$(BIN)/python -m tests.api.contract --cases 5000
 
 check: $(READY) ## Lint, format, types, import contracts
 	$(BIN)/ruff check .

@@ -19,6 +19,7 @@ MENU: list[Any] = [
             "webhooks.md",
             "mirrors.md",
             "deploy.md",
+            "operations.md",
         ]
     },
     {
