@@ -97,7 +97,10 @@ def get(upload_id: str, s: ServicesDep) -> Upload:
     status_code=204,
     dependencies=[TusVersion],
     openapi_extra={
-        "requestBody": {"content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
+        "requestBody": {
+            "required": True,
+            "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        }
     },
 )
 async def append(
