@@ -13,7 +13,7 @@ TONES = {"good": st.success, "fair": st.warning, "poor": st.error}
 ICONS = {"good": ":material/check_circle:", "fair": ":material/info:", "poor": ":material/warning:"}
 COMPARED = {
     "real": "this policy",
-    "scripted": "scripted expert",
+    "scripted": "script",
     "untrained": "untrained policy",
     "random": "random actions",
 }
