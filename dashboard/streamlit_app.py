@@ -18,7 +18,7 @@ STYLE = """<style>
 .stMain [data-testid="stPageLink-NavLink"] { padding-left: 0; background: none; }
 .stMain [data-testid="stPageLink-NavLink"]:hover p { text-decoration: underline; }
 /* Small print and chosen buttons with enough contrast to be read: 4.5 to 1, in both themes. */
-[data-testid="stCaptionContainer"] { color: inherit; opacity: 0.8; }
+[data-testid="stCaptionContainer"] { color: inherit; opacity: 0.9; }
 .stMain a[href^="http"] { text-decoration: underline; }
 .stMain [data-testid^="stBaseButton-primary"] {
   background-color: #1a5fcc; border-color: #1a5fcc; color: #fff;
