@@ -8,7 +8,8 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
+from functools import partial
+from typing import Annotated, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from anyio.to_thread import run_sync
@@ -33,6 +34,9 @@ from core.jobs.records import Token
 from core.jobs.rows import DEFAULT_PROJECT
 from core.jobs.spec import ArtifactId
 from core.jobs.store import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ async def caller(
     """The token of a request: 401 without a valid one, 403 if its scopes do not allow this."""
     if credentials is None:
         raise _unauthorized("A token is required", "Send the header 'Authorization: Bearer …'")
-    token = await _look_up(s, s.store.check_token, credentials.credentials)
+    token = await look_up(s, s.store.check_token, credentials.credentials)
     if token is None:
         _count_failure(connection, s)
         raise _unauthorized(
@@ -109,7 +113,7 @@ async def caller_or_signature(
         return await caller(connection, s, credentials)
     doubled = len(params) != len(connection.query_params.multi_items())
     signed_by = None if doubled else s.signer.signed_by(connection.scope["path"], params)
-    token = None if signed_by is None else await _look_up(s, s.store.valid_token, signed_by)
+    token = None if signed_by is None else await look_up(s, s.store.valid_token, signed_by)
     if token is None:
         _count_failure(connection, s)
         told = "It has expired or was changed, or the token that asked for it is not valid any more"
@@ -191,13 +195,11 @@ def _check_origin(connection: HTTPConnection, allowed: Sequence[str]) -> None:
         raise Problem(403, "The page may not connect", "Its origin is not in FOGLAB_CORS_ORIGINS")
 
 
-async def _look_up(
-    s: Services, find: Callable[[str], Token | None], secret_or_id: str
-) -> Token | None:
-    """A hop to a thread costs as much as the look-up, so it is made only where one may wait."""
+async def look_up(s: Services, find: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """A hop to a thread costs as much as a look-up, so it is made only where one may wait."""
     if s.store.database.waits_for_nobody:
-        return find(secret_or_id)
-    return await run_sync(find, secret_or_id)
+        return find(*args, **kwargs)
+    return await run_sync(partial(find, *args, **kwargs))
 
 
 def _admit(connection: HTTPConnection, s: Services, token: Token) -> None:

@@ -130,15 +130,16 @@ def _include_routers(app: FastAPI) -> None:
     protected = APIRouter(prefix=PREFIX, dependencies=[Depends(caller)])
     results = (models, rollouts, evaluations, exports, lineage)
     worlds = (sim, policies)
+    # A request is compared with one router after the other: what is asked most comes first.
     for module in (
+        jobs,
+        *worlds,
         uploads,
         detections,
         datasets,
-        jobs,
         pipelines,
         *results,
         specs,
-        *worlds,
         admin,
         webhooks,
     ):
@@ -150,7 +151,7 @@ def _include_routers(app: FastAPI) -> None:
     signed.include_router(exports.downloads)
     signed.include_router(sim_stream.sockets)
     opened = (operations.open_router, play.open_router, docs.router)
-    for router in (signed, protected, *opened, operations.router):
+    for router in (protected, signed, *opened, operations.router):
         app.include_router(router)
 
 

@@ -17,8 +17,10 @@ from api.deps import (
     CursorQuery,
     IdempotencyKey,
     LimitQuery,
+    Services,
     ServicesDep,
     known_id,
+    look_up,
 )
 from api.errors import field_errors
 from api.events import JobNews
@@ -106,8 +108,12 @@ JobDep = Annotated[Job, Depends(known_job)]
 
 
 @router.get("/{job_id}", response_model=replies.Job)
-def get_job(job_id: str, s: ServicesDep) -> Response:
+async def get_job(job_id: str, s: ServicesDep) -> Response:
     """One job."""
+    return await look_up(s, _found, s, job_id)
+
+
+def _found(s: Services, job_id: str) -> Response:
     return _answer(job_replies(s, [known_job(job_id, s)])[0], 200)
 
 
