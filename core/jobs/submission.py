@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, insert, select
+from sqlalchemy import Column, Connection, Select, bindparam, insert, select
 
 from core.jobs.errors import IdempotencyConflict, JobNotFound, UnknownInput
 from core.jobs.ids import new_id, new_output_id
@@ -28,6 +28,10 @@ _NOUNS = {
     Kind.DERIVE: "dataset",
     Kind.EVALUATE: "evaluation",
 }
+
+_NEW_JOB, _NEW_LINK = insert(jobs), insert(job_dependencies)
+_UPLOAD = select(uploads.c.project).where(uploads.c.id == bindparam("upload"))
+"""Built once, and given their values when they run: building them takes as long as running them."""
 
 
 @dataclass(frozen=True)
@@ -100,33 +104,32 @@ class Submissions(Rows):
         submitter: str,
         key: tuple[str | None, str | None],
     ) -> None:
-        kind = Kind(one.spec.model_dump()["kind"])
+        spec = one.spec.model_dump(mode="json")
+        kind = Kind(spec["kind"])
         waits = self._dependencies(connection, one)
-        connection.execute(
-            insert(jobs).values(
-                id=one.job_id,
-                project=self.own,
-                kind=kind.value,
-                name=one.name,
-                spec=one.spec.model_dump(mode="json"),
-                output_id=one.output_id or new_output_id(kind),
-                pipeline=pipeline,
-                state=JobState.QUEUED.value,
-                epoch=0,
-                hb_seq=0,
-                attempt=0,
-                max_attempts=one.max_attempts,
-                cancel_requested=False,
-                submitter=submitter,
-                idem_key=key[0],
-                body_hash=key[1],
-                created_at=self.clock(),
-            )
-        )
-        for job_id in waits:
-            connection.execute(
-                insert(job_dependencies).values(job_id=one.job_id, depends_on=job_id)
-            )
+        row = {
+            "id": one.job_id,
+            "project": self.own,
+            "kind": kind.value,
+            "name": one.name,
+            "spec": spec,
+            "output_id": one.output_id or new_output_id(kind),
+            "pipeline": pipeline,
+            "state": JobState.QUEUED.value,
+            "epoch": 0,
+            "hb_seq": 0,
+            "attempt": 0,
+            "max_attempts": one.max_attempts,
+            "cancel_requested": False,
+            "submitter": submitter,
+            "idem_key": key[0],
+            "body_hash": key[1],
+            "created_at": self.clock(),
+        }
+        connection.execute(_NEW_JOB, row)
+        if waits:
+            links = [{"job_id": one.job_id, "depends_on": job_id} for job_id in waits]
+            connection.execute(_NEW_LINK, links)
 
     def _dependencies(self, connection: Connection, one: Submission) -> list[str]:
         """Jobs to wait for: those named, and the unfinished makers of the spec's inputs."""
@@ -147,8 +150,8 @@ class Submissions(Rows):
     def _maker(self, connection: Connection, name: str, identifier: str) -> str | None:
         """Id of the unfinished job that makes an input; None if the input exists."""
         if name == "upload":
-            known = select(uploads.c.id).where(uploads.c.id == identifier, self.mine(uploads))
-            if connection.execute(known).first():
+            owner = connection.execute(_UPLOAD, {"upload": identifier}).scalar()
+            if owner is not None and self.project in (None, owner):
                 return None
             raise UnknownInput(name, identifier, "is not a finished upload; upload the logs first")
         wanted = _INPUT_KINDS[name.partition(".")[0]]
