@@ -90,7 +90,9 @@ def state_of_videos(page: Page) -> list[dict[str, float]]:
 def wait_for_videos(page: Page, count: int) -> None:
     expect(page.locator("video")).to_have_count(count)
     expect(page.locator(".player output")).not_to_have_text("loading")
+    deadline = time.monotonic() + PATIENCE_MS / 1000
     while not all(video["ready"] >= 2 for video in state_of_videos(page)):
+        assert time.monotonic() < deadline, f"not loaded: {state_of_videos(page)}"
         page.wait_for_timeout(50)  # a seek to the first frame may be under way
 
 
