@@ -93,7 +93,7 @@ COPY core/stages/__init__.py core/stages/detect.py core/stages/ingest.py core/st
 COPY worker worker
 RUN python -m compileall -q /app
 USER 10001:10001
-CMD ["celery", "-A", "worker.app", "worker", "-l", "INFO", "-Q", "ingest", "-n", "ingest@%h", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+CMD ["celery", "-q", "-A", "worker.app", "worker", "-l", "INFO", "-Q", "ingest", "-n", "ingest@%h", "--without-gossip", "--without-mingle", "--without-heartbeat"]
 
 FROM base AS worker
 COPY --from=worker-venv /venv /venv
@@ -101,4 +101,4 @@ COPY core core
 COPY worker worker
 RUN python -m compileall -q /app
 USER 10001:10001
-CMD ["celery", "-A", "worker.app", "worker", "-l", "INFO", "-Q", "gpu", "-n", "gpu@%h", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+CMD ["celery", "-q", "-A", "worker.app", "worker", "-l", "INFO", "-Q", "gpu", "-n", "gpu@%h", "--without-gossip", "--without-mingle", "--without-heartbeat"]

@@ -1,4 +1,4 @@
-"""`python -m api`: the API under uvicorn, with JSON logs on standard error."""
+"""`python -m api`: the API under uvicorn, with JSON logs on standard error (`core.logs`)."""
 
 import argparse
 import socket
@@ -8,7 +8,7 @@ import uvicorn
 
 from api import server
 from api.main import create_app
-from core.logs import json_logs
+from core.logs import logs
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--fd", type=int, help="listening socket to serve on, instead of a port")
     options = parser.parse_args()
-    json_logs()
+    logs("json")
     # Not uvicorn's own fd option: it takes the socket for a Unix one and leaves Nagle's delay on.
     sockets = None if options.fd is None else [socket.socket(fileno=options.fd)]
     host = options.host if sockets is None else sockets[0].getsockname()[0]

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import Problem, problem_response
 from api.observe import Latencies
+from core.logs import about
 
 log = logging.getLogger("foglab.api")
 
@@ -62,7 +63,8 @@ class Guard:
             await send(message)
 
         try:
-            await self._limited(scope, receive, send_with_headers)
+            with about(request_id=request_id):
+                await self._limited(scope, receive, send_with_headers)
         except Exception:
             log.exception("unhandled error", extra={"request_id": request_id})
             if status or scope["type"] == "websocket":

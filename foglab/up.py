@@ -170,7 +170,7 @@ def greeting(addresses: Addresses) -> str:
 
 def _worker(queue: str) -> list[str]:
     """One process per queue; its settings are in worker/app.py."""
-    command = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-l", "INFO"]
+    command = [sys.executable, "-m", "celery", "-q", "-A", "worker.app", "worker", "-l", "INFO"]
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     return [*command, "-Q", queue, "-n", f"{queue}@%h", *quiet]
 

@@ -18,6 +18,7 @@ from core.jobs.errors import JobNotFound, Lost, StoreUnavailable
 from core.jobs.records import Job, JobState, Json, NewArtifact
 from core.jobs.spec import JobSpec, inputs, spec_adapter
 from core.jobs.store import Store
+from core.logs import about
 from worker import decoding, run_job
 from worker.process import JobProcess, clear, prepare
 from worker.publish import final_place, publish, withdraw
@@ -64,6 +65,10 @@ class Launcher:
         job = self._store.claim(job_id, self.owner)
         if job is None:
             return None
+        with about(job=job.id, claim=job.epoch):
+            return self._attempt(job)
+
+    def _attempt(self, job: Job) -> Job | None:
         log.info("%s (%s): attempt %d, claim %d", job.id, job.kind, job.attempt, job.epoch)
         run = self._artifacts.run(job.id)
         try:

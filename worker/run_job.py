@@ -17,6 +17,7 @@ from types import FrameType
 from core.artifacts import Artifacts, StagePaths, UnknownArtifact
 from core.disk import is_full
 from core.jobs.spec import JobSpec, spec_adapter
+from core.logs import logs
 from core.recorder import Cancelled
 from worker import decoding
 from worker.cost import cost
@@ -33,7 +34,7 @@ log = logging.getLogger("foglab.job")
 def main(argv: list[str] | None = None) -> int:
     """Run one attempt; returns the exit code."""
     options = _options(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs("text", job=options.job_id, attempt=options.epoch)
     stopping = threading.Event()
     artifacts = Artifacts(Path(os.environ["FOGLAB_HOME"]))
     run = artifacts.run(options.job_id)

@@ -1,11 +1,18 @@
 """One task per job kind, and the hooks that tie the worker's life to the service behind it."""
 
+import logging
 from typing import Any
 
-from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting_down
+from celery.signals import (
+    celeryd_after_setup,
+    setup_logging,
+    worker_shutdown,
+    worker_shutting_down,
+)
 
 from core.jobs.hints import TASKS
 from core.jobs.spec import Kind
+from core.logs import logs
 from worker.app import app
 from worker.reconcile import HintSender
 from worker.service import WorkerService
@@ -68,6 +75,12 @@ def export(job_id: str) -> None:
 @app.task(name=TASKS[Kind.POLICY_EXPORT])
 def policy_export(job_id: str) -> None:
     launch(job_id)
+
+
+@setup_logging.connect
+def _log(loglevel: int = logging.INFO, **_: Any) -> None:
+    """In place of Celery's own set-up, whose lines a name with a line break could forge."""
+    logs("json", level=loglevel)
 
 
 @celeryd_after_setup.connect

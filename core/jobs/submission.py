@@ -1,5 +1,6 @@
 """Putting jobs in: inputs checked, dependencies added, a repeated request answered as before."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from core.jobs.spec import Kind, Spec, inputs
 from core.jobs.tables import artifacts, job_dependencies, jobs, uploads
 
 MAX_ATTEMPTS = 3
+log = logging.getLogger("foglab.jobs")
 _INPUT_KINDS: dict[str, tuple[Kind, ...]] = {
     "dataset": (Kind.INGEST, Kind.DERIVE),
     "merge": (Kind.INGEST, Kind.DERIVE),
@@ -94,7 +96,9 @@ class Submissions(Rows):
                 )
             return [one_job(connection, s.job_id) for s in submissions]
 
-        return self.database.write(work)
+        queued = self.database.write(work)
+        log.info("queued", extra={"jobs": [job.id for job in queued]})
+        return queued
 
     def _insert(
         self,

@@ -19,6 +19,7 @@ from core.logs import JsonFormatter
 from tests.api import makers
 from tests.api.conftest import Service, both_databases
 from tests.jobs.makers import Clock, claimed, dataset, ingest
+from tests.worker.conftest import wait_until
 
 pytestmark = both_databases
 
@@ -165,6 +166,7 @@ def test_request_is_logged_with_its_id_token_and_project(
 ) -> None:
     with caplog.at_level(logging.INFO, "foglab.api"):
         response = http.get("/api/v1/jobs/%0d%0a%1b[31mforged")
+        wait_until(lambda: "request" in caplog.messages)  # it is logged after the answer
     (record,) = [r for r in caplog.records if r.message == "request"]
     told = json.loads(JsonFormatter().format(record))
     assert told["request_id"] == response.headers["x-request-id"]
@@ -218,3 +220,25 @@ def test_token_is_stored_nowhere_in_the_clear(service: Service, http: httpx.Clie
         lambda c: [str(tuple(r)) for r in c.exec_driver_sql("SELECT * FROM tokens")]
     )
     assert not [r for r in rows if secret in r]
+
+
+def test_queued_jobs_are_logged_with_the_request_that_made_them(
+    service: Service, http: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[dict[str, object]] = []
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(json.loads(JsonFormatter().format(record)))
+
+    lines = Lines()
+    logging.getLogger("foglab.jobs").addHandler(lines)
+    spec = {"upload": makers.upload(service.store), "name": "x"}
+    try:
+        with caplog.at_level(logging.INFO, "foglab.jobs"):
+            response = http.post("/api/v1/jobs", json={"kind": "ingest", "spec": spec})
+    finally:
+        logging.getLogger("foglab.jobs").removeHandler(lines)
+    assert [(t["request_id"], t["jobs"]) for t in told] == [
+        (response.headers["x-request-id"], [response.json()["id"]])
+    ]

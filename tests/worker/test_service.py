@@ -1,5 +1,6 @@
 """Celery workers as they are started in production, with a real broker that comes and goes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -103,6 +104,10 @@ def test_jobs_run_whether_the_broker_lives_or_not(lab: Lab, programs: Programs) 
     assert not [path for path in libraries if "torch" in path]
     worker.terminate()
     assert worker.wait(15) == 0
+    lines = (programs.home / "worker.log").read_text().splitlines()
+    told = [json.loads(line) for line in lines if line.startswith("{")]
+    starts = [t for t in told if t["logger"] == "foglab.launcher" and "attempt" in t["message"]]
+    assert len({t["job"] for t in starts}) == 4
 
 
 def test_job_of_a_killed_worker_is_finished_by_the_next(

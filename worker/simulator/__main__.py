@@ -9,6 +9,7 @@ import socket
 import sys
 
 from core.jobs.wire import simulator_socket
+from core.logs import logs
 from worker.simulator.device import Device
 from worker.simulator.server import Server
 from worker.simulator.settings import SimulatorSettings
@@ -21,7 +22,7 @@ def main() -> int:
     settings = SimulatorSettings()
     if options.check:
         return _check(settings)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    logs("json")
     asyncio.run(_serve(settings))
     return 0
 
