@@ -9,7 +9,7 @@ KEEP ?= 1
 PRESET ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-slow test-malformed test-faults test-api-fuzz check format bench secrets mlflow-check docs docs-serve clean
+.PHONY: help setup demo up test test-slow test-malformed test-faults test-api-fuzz check format bench secrets mlflow-check audit sbom docs docs-serve clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -72,6 +72,21 @@ format: $(READY) ## Format the code
 mlflow-check: $(READY) ## The mirror to MLflow, against a real server in an environment of its own
 	test -x .venv-mlflow/bin/mlflow || ($(PYTHON) -m venv .venv-mlflow && .venv-mlflow/bin/pip install -q mlflow==3.17.2)
 	MLFLOW=$(CURDIR)/.venv-mlflow/bin/mlflow $(BIN)/pytest -q -n0 tests/worker/mlflow_check.py
+
+AUDIT := .venv-audit/.ready
+
+$(AUDIT):
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install -q --disable-pip-version-check pip-audit==2.10.1 cyclonedx-bom==7.5.0
+	@touch $@
+
+audit: $(AUDIT) ## Look for known holes in the locked packages; needs osv.dev
+	@.venv-audit/bin/pip-audit --strict --no-deps --disable-pip -s osv -r requirements.lock || { \
+	  echo "Not passed: either holes are listed above, or api.osv.dev did not answer and NOTHING was looked up."; exit 1; }
+
+sbom: $(READY) $(AUDIT) ## List the installed packages with licences in sbom.json (CycloneDX)
+	.venv-audit/bin/cyclonedx-py environment --output-reproducible --of JSON -o sbom.json $(BIN)/python
+	$(BIN)/python deploy/check_sbom.py sbom.json requirements.lock
 
 docs: $(READY) ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
