@@ -105,11 +105,25 @@ async def caller(
 
 
 async def caller_or_signature(
-    connection: HTTPConnection, s: InstallationDep, credentials: CredentialsDep
+    connection: HTTPConnection,
+    s: InstallationDep,
+    credentials: CredentialsDep,
+    sig: Annotated[
+        str | SkipJsonSchema[None], Query(description="Signature, instead of a token")
+    ] = None,
+    tok: Annotated[
+        str | SkipJsonSchema[None], Query(description="Token that the signature stands for")
+    ] = None,
+    exp: Annotated[
+        str | SkipJsonSchema[None], Query(description="Unix seconds of the signature's end")
+    ] = None,
 ) -> Token:
-    """For what a <video> tag loads: a valid token, or an address signed in the name of one."""
+    """For what a <video> tag loads: a valid token, or an address signed in the name of one.
+
+    `tok` and `exp` are named for the documentation; the signature covers all parameters there are.
+    """
     params = dict(connection.query_params)
-    if not params.get("sig"):
+    if not sig:
         return await caller(connection, s, credentials)
     doubled = len(params) != len(connection.query_params.multi_items())
     signed_by = None if doubled else s.signer.signed_by(connection.scope["path"], params)

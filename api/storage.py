@@ -5,6 +5,8 @@ import threading
 import time
 from pathlib import Path
 
+from core.disk import used_bytes
+
 KINDS = (
     "uploads",
     "datasets",
@@ -46,18 +48,8 @@ class Sizes:
 def _entries(folder: Path) -> dict[str, int]:
     try:
         with os.scandir(folder) as found:
-            return {e.name: _bytes(e.path) for e in found if e.is_dir(follow_symlinks=False)}
+            return {
+                e.name: used_bytes(Path(e.path)) for e in found if e.is_dir(follow_symlinks=False)
+            }
     except FileNotFoundError:
         return {}
-
-
-def _bytes(folder: str) -> int:
-    """Of all files below; what vanishes meanwhile counts nothing."""
-    total = 0
-    for place, _, files in os.walk(folder):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(place, name)).st_size  # noqa: PTH118
-            except FileNotFoundError:
-                continue
-    return total

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import SkipJsonSchema
 
 from api.deps import (
     CallerDep,
@@ -164,15 +163,6 @@ def get_video(
     n: int,
     s: SignedServicesDep,
     range: RangeHeader = None,
-    sig: Annotated[
-        str | SkipJsonSchema[None], Query(description="Signature, instead of a token")
-    ] = None,
-    tok: Annotated[
-        str | SkipJsonSchema[None], Query(description="Token that the signature stands for")
-    ] = None,
-    exp: Annotated[
-        str | SkipJsonSchema[None], Query(description="Unix seconds of the signature's end")
-    ] = None,
 ) -> FileResponse:
     """The episode as H.264 mp4, with ranges; made at the first request if ingest made none."""
     dataset = _open(s, dataset_id)

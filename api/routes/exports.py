@@ -1,10 +1,7 @@
 """Datasets, imagined rollouts and policies in the formats of other tools."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
-from pydantic.json_schema import SkipJsonSchema
 
 from api.deps import (
     CursorQuery,
@@ -56,15 +53,6 @@ def get_export(export_id: str, s: ServicesDep) -> replies.Export:
 def download(
     export_id: str,
     s: SignedServicesDep,
-    sig: Annotated[
-        str | SkipJsonSchema[None], Query(description="Signature, instead of a token")
-    ] = None,
-    tok: Annotated[
-        str | SkipJsonSchema[None], Query(description="Token that the signature stands for")
-    ] = None,
-    exp: Annotated[
-        str | SkipJsonSchema[None], Query(description="Unix seconds of the signature's end")
-    ] = None,
 ) -> StreamingResponse:
     """A zip: a LeRobot v3.0 dataset, or a policy with samples and a parity report."""
     artifact = _artifact(s, export_id)

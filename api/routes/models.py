@@ -1,10 +1,9 @@
 """The registry of trained models."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
-from pydantic.json_schema import SkipJsonSchema
 
 from api.deps import (
     CursorQuery,
@@ -83,15 +82,6 @@ def get_lineage(model_id: str, s: ServicesDep) -> dict[str, Any]:
 def download(
     model_id: str,
     s: SignedServicesDep,
-    sig: Annotated[
-        str | SkipJsonSchema[None], Query(description="Signature, instead of a token")
-    ] = None,
-    tok: Annotated[
-        str | SkipJsonSchema[None], Query(description="Token that the signature stands for")
-    ] = None,
-    exp: Annotated[
-        str | SkipJsonSchema[None], Query(description="Unix seconds of the signature's end")
-    ] = None,
 ) -> StreamingResponse:
     """The model's folder as a zip of config.json, model.safetensors, spec.json and so on."""
     folder = s.artifacts.existing(s.artifacts.model(_artifact(s, model_id).id))

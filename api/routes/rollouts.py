@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import FileResponse
-from pydantic.json_schema import SkipJsonSchema
 
 from api.deps import (
     CursorQuery,
@@ -74,15 +73,6 @@ def get_video(
     item: Annotated[int, Query(ge=0, le=10_000)] = 0,
     which: Literal["video", "real", "imagined", "dream", "difference"] = "video",
     range: RangeHeader = None,
-    sig: Annotated[
-        str | SkipJsonSchema[None], Query(description="Signature, instead of a token")
-    ] = None,
-    tok: Annotated[
-        str | SkipJsonSchema[None], Query(description="Token that the signature stands for")
-    ] = None,
-    exp: Annotated[
-        str | SkipJsonSchema[None], Query(description="Unix seconds of the signature's end")
-    ] = None,
 ) -> FileResponse:
     """One item as H.264 mp4 with ranges: real and imagined side by side, or one alone."""
     folder = s.artifacts.rollout(_artifact(s, rollout_id).id)
