@@ -41,7 +41,12 @@ class Image:
         return None if name.partition('.')[0] in hidden else self.finder.find_spec(name, path, target)
     def __getattr__(self, name):
         return getattr(self.finder, name)  # metadata of distributions is found here too
-sys.meta_path[:] = [Image(f) for f in sys.meta_path if hasattr(f, 'find_spec')]
+sys.meta_path[:] = [
+    Image(f)
+    for f in sys.meta_path
+    # The editable install would find what the image lacks in the checkout.
+    if hasattr(f, 'find_spec') and not getattr(f, '__module__', '').startswith('__editable__')
+]
 sys.path.insert(0, folder)
 for name in names:
     importlib.import_module(name)
