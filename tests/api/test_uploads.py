@@ -115,7 +115,9 @@ def test_unfinished_chunk_with_checksum_is_discarded(http: httpx.Client, service
     location = announce(http, len(DATA))
     checksum = f"Upload-Checksum: sha256 {digest(DATA)}\r\n"
     cut_off(service, location, DATA[:200_000], announced=len(DATA), extra=checksum)
-    assert patch(http, location, 0, DATA).status_code in {204, 423}
+    # A refusal may come before the body was read, and then ends the connection.
+    with httpx.Client(base_url=service.url, headers=http.headers, timeout=60) as once:
+        assert patch(once, location, 0, DATA).status_code in {204, 423}
     if offset(http, location) == 0:
         assert patch(http, location, 0, DATA).status_code == 204
     assert http.get(location).json()["sha256"] == hashlib.sha256(DATA).hexdigest()
