@@ -116,6 +116,20 @@ def wait_for_steps(page: Page, steps: int) -> None:
     )
 
 
+def wait_for_pictures(page: Page, *, alike: bool) -> None:
+    """Both stages show the same, or not; a stage is seen before its first frame has come."""
+    page.wait_for_function(
+        """alike => {
+            const [a, b] = [0, 1].map(n => {
+                const c = document.querySelector(`#stage-${n} canvas`);
+                return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.join();
+            });
+            return (a === b) === alike;
+        }""",
+        arg=alike,
+    )
+
+
 def picture(page: Page, stage: int = 0) -> list[int]:
     script = "c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)"
     found: list[int] = page.locator(f"#stage-{stage} canvas").evaluate(script)
@@ -197,10 +211,10 @@ def test_the_policy_takes_over(page: Page, site: Site) -> None:
 def test_both_worlds_start_alike_and_get_the_same_actions(page: Page) -> None:
     page.get_by_role("button", name="Both", exact=True).click()
     expect(page.locator("#stage-1")).to_be_visible()
-    assert picture(page, 0) == picture(page, 1)
+    wait_for_pictures(page, alike=True)
     page.keyboard.press("e")
     wait_for_steps(page, 1)
-    assert picture(page, 0) != picture(page, 1)
+    wait_for_pictures(page, alike=False)
     page.get_by_role("button", name="True simulator", exact=True).click()
     expect(page.locator("#stage-1")).to_be_hidden()
     expect(page.locator("#stage-0 .world")).to_have_text("True simulator")
