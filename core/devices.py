@@ -1,6 +1,7 @@
 """Where tensors live: random numbers, batches and precision, without making the host wait."""
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 
 import numpy as np
 import torch
@@ -39,9 +40,24 @@ def upload(array: np.ndarray, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
+@cache
+def has_bf16(kind: str) -> bool:
+    """Whether devices of a kind, `cpu` or `cuda`, compute in bfloat16 themselves.
+
+    The others emulate it: on a processor with AVX2 alone, products then take seven times as long
+    as in float32.
+    """
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    able = torch.cpu.get_capabilities()  # `bf16` is Arm's name
+    return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
 def bf16(device: torch.device, wanted: bool) -> AbstractContextManager[object]:
-    """Mixed precision: products in bfloat16, sums and states in float32."""
-    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
+    """Mixed precision: products in bfloat16, sums and states in float32; where `has_bf16`."""
+    if not (wanted and has_bf16(device.type)):
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
 
 
 def casts_kept(device: torch.device, wanted: bool) -> AbstractContextManager[object]:
@@ -49,4 +65,6 @@ def casts_kept(device: torch.device, wanted: bool) -> AbstractContextManager[obj
 
     Autocast drops its casts when the outermost context ends; this one is that, and casts nothing.
     """
-    return torch.autocast(device.type, enabled=False) if wanted else nullcontext()
+    if not (wanted and has_bf16(device.type)):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from core.data.dataset import Dataset
 from core.data.windows import Windows
+from core.devices import bf16
 from core.global_model.model import GlobalModel, to_float
 from core.global_model.reward import LoggedReward, RankingReward, SuccessReward
 from core.jobs.spec import GlobalModelSpec
@@ -44,7 +45,7 @@ def train_reward(
     schedule = LambdaLR(optimizer, warm_up_then_cosine(spec.reward_steps))
     parts: dict[str, Stateful] = {"reward": reward, "optimizer": optimizer, "schedule": schedule}
     for step in resumable_steps(spec.reward_steps, parts, folder, spec.save_every, recorder):
-        with torch.autocast(reward.mean.device.type, torch.bfloat16, enabled=model.config.bf16):
+        with bf16(reward.mean.device, model.config.bf16):
             loss = loss_at(step)
         descend(loss, optimizer, max_grad_norm=10.0)
         schedule.step()
