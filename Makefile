@@ -9,7 +9,7 @@ KEEP ?= 1
 PRESET ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-slow test-malformed test-faults test-api-fuzz check format bench secrets mlflow-check audit sbom docs docs-serve clean
+.PHONY: help setup demo up test test-slow test-gpu test-malformed test-faults test-api-fuzz check format bench secrets mlflow-check audit sbom docs docs-serve clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ test: $(TOOLS) ## The default tests
 
 test-slow: $(TOOLS) ## The tests that take minutes
 	$(BIN)/pytest -q -m slow
+
+test-gpu: $(READY) ## What needs a CUDA device, on one
+	$(BIN)/pytest -q -m gpu tests/gpu
 
 test-malformed: $(READY) ## A thousand malformed uploads through the service; writes the table
 	$(BIN)/python -m tests.malformed

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from core.envs.push_t import GOAL_POSE
 from core.envs.push_t_physics import AGENT_RADIUS_PX, BAR, CENTRE, STEM
+from core.envs.push_t_way import WaysAround
 
 Array = NDArray[np.float64]
 
@@ -25,6 +26,7 @@ _NORMALS = np.array(
     + [(x, 0) for x in (-1, 1) for _ in range(3)],
     np.float64,
 )
+_WAYS = WaysAround(_PLACES + AGENT_RADIUS_PX * _NORMALS)
 PASSES_PX, PASSES_RADIANS = 20.0, np.pi / 9
 """How near the goal a T passes through the pose: the criterion of goal-image planners on Push-T."""
 _ARM_PX = 75.0
@@ -54,8 +56,8 @@ def passes(pose: Array) -> bool:
 def approach_distance(agent: Array, pose: Array) -> float:
     """How far the agent is from pushing where it helps, in pixels.
 
-    The smallest over the places on the rim of the distance to stand there plus 150 pixels times
-    the usefulness that the place lacks: the work, on the way to the goal, of a unit push there.
+    The smallest over the places on the rim of the way to stand there, round the T, plus 150 pixels
+    times the usefulness that the place lacks: the work, towards the goal, of a unit push there.
     """
     turn, goal_turn = rotation(pose[2]), rotation(GOAL_POSE[2])
     centre = pose[:2] + turn @ np.array(CENTRE)
@@ -65,8 +67,8 @@ def approach_distance(agent: Array, pose: Array) -> float:
     torques = (arms[:, 0] * forces[:, 1] - arms[:, 1] * forces[:, 0]) / _ARM_PX
     work = forces @ shift + torques * wanted * _ARM_PX
     lack = 1 - work / max(float(work.max()), 1e-6)
-    stands = centre + arms - forces * AGENT_RADIUS_PX
-    return float((np.linalg.norm(stands - agent, axis=-1) + 150 * np.minimum(lack, 2)).min())
+    ways = _WAYS.lengths((agent - pose[:2]) @ turn)
+    return float((ways + 150 * np.minimum(lack, 2)).min())
 
 
 def pose_reward(agent: Array, pose: Array) -> float:

@@ -1,6 +1,6 @@
 """On a GPU the host queues work and must not wait for it. What a CPU can check of that:
 
-no tensor's value is read while a rollout is imagined or learned from (`tests/gpu` has the rest),
+no tensor's value is read while a rollout is imagined or learned from (`make test-gpu` has the rest),
 and on a device without data, where mixing devices and reading values are errors, all of it runs.
 """
 
