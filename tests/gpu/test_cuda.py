@@ -45,13 +45,14 @@ def world() -> World:
     return made
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 @pytest.mark.parametrize("part", [World.rollout, World.learn])
 def test_the_host_never_waits_for_the_device(part: Callable[[World], object]) -> None:
     here = world()
     part(here)  # kernels are chosen and memory is taken at the first call
     torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         part(here)
     finally:
         torch.cuda.set_sync_debug_mode("default")
@@ -98,6 +99,7 @@ def test_every_loop_runs_and_its_checkpoints_resume(tmp_path: Path) -> None:
     assert all(v.isfinite().all() for v in weights(actor).values())
 
 
+@pytest.mark.filterwarnings("ignore:Dynamo detected")  # a cached version check in diffusers
 def test_a_compiled_denoiser_imagines_the_same_frames() -> None:
     model = global_model().eval().to(CUDA)
     frames, actions = torch.zeros(4, 2, 3, 16, 16, device=CUDA), torch.ones(4, 2, 1, device=CUDA)
