@@ -178,7 +178,8 @@ def timed(action: Callable[[], object]) -> float:
 def publish_rows(rows: Sequence[Row], results: Path) -> Path:
     """One line for each cell; frames per second by batch."""
     claim = "imagined frames per second (median) and their share of the device's measured peak"
-    return publish("sampler", claim, rows, summary_of(rows), partial(draw, rows=rows), results)
+    name = "sampler" if device().type == "cpu" else f"sampler_{device().type}"
+    return publish(name, claim, rows, summary_of(rows), partial(draw, rows=rows), results)
 
 
 def summary_of(rows: Sequence[Row]) -> Summary:

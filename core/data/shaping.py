@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
 
 from core.data.episode import EpisodeError
 from core.data.pixels import Layout
 from core.jobs.spec import IngestSpec
+from core.pictures import shrunk
 
 _FLIPS: dict[str, tuple[slice, slice]] = {
     "none": (slice(None), slice(None)),
@@ -95,14 +95,7 @@ class Shaping:
 
 
 def _resized(frames: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Means over areas. What is to become four times smaller or more is halved first: OpenCV does
-    that many times as fast, and values move by 2 of 255 at most in pictures without hard edges."""
     out = np.empty((len(frames), height, width, frames.shape[3]), np.uint8)
     for small, frame in zip(out, frames, strict=True):
-        large = np.ascontiguousarray(frame)
-        while large.shape[0] >= 4 * height and large.shape[1] >= 4 * width:
-            halves = (large.shape[1] // 2, large.shape[0] // 2)
-            large = cv2.resize(large, halves, interpolation=cv2.INTER_AREA)
-        area = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
-        small[...] = area.reshape(small.shape)
+        small[...] = shrunk(frame, height, width).reshape(small.shape)
     return out

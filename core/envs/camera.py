@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import cv2
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
 from core.envs import make_task
+from core.pictures import shrunk
 
 CAMERA_SIZE = 64
 """Side in pixels of the frames that `make_logs` and the demo record."""
@@ -24,8 +24,7 @@ class ShrunkPixels(gym.ObservationWrapper[Any, Any, Any]):
         self.observation_space = spaces.Dict(kept)
 
     def observation(self, observation: dict[str, Any]) -> dict[str, Any]:
-        size = (self.image_size, self.image_size)
-        pixels = cv2.resize(observation["pixels"], size, interpolation=cv2.INTER_AREA)
+        pixels = shrunk(observation["pixels"], self.image_size, self.image_size)
         return observation | {"pixels": pixels}
 
 

@@ -41,7 +41,10 @@ class ScriptedBatch:
 
 
 class LearnedBatch:
-    """Actor on the local model's filtered latent, from images only; acts without noise."""
+    """Actor on the local model's filtered latent, from images only: what an export does.
+
+    In float32 and without noise.
+    """
 
     def __init__(self, actor: Actor, local: LocalModel) -> None:
         self.actor, self.local = actor, local
@@ -55,7 +58,7 @@ class LearnedBatch:
     def act(self, observations: Observations) -> NDArray[np.float32]:
         pixels = np.stack([o["pixels"] for o in observations])
         frames = to_float(torch.from_numpy(pixels)).to(self.last.device)
-        self.state = self.local.rssm.observe(self.state, self.last, self.local.encode(frames))
+        self.state = self.local.rssm.observe(self.state, self.last, self.local.embed(frames))
         self.last = self.actor(self.state.features).mode
         return self.last.cpu().numpy().astype(np.float32)
 

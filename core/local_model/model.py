@@ -60,10 +60,14 @@ class LocalModel(nn.Module):
         self.register_buffer("state_std", torch.ones(max(1, c.state_dim)))
 
     def encode(self, frames: Float[Tensor, "*batch 3 height width"]) -> Tensor:
-        """Embedding of frames in [-1, 1]."""
+        """Embedding of frames in [-1, 1], in the precision of training."""
         with bf16(frames.device, self.config.bf16):
-            embed: Tensor = self.encoder(frames - self.mean_frame)
-        return embed.float()
+            return self.embed(frames).float()
+
+    def embed(self, frames: Float[Tensor, "*batch 3 height width"]) -> Tensor:
+        """The same in whatever precision is set: float32 where a policy acts, as when exported."""
+        embed: Tensor = self.encoder(frames - self.mean_frame)
+        return embed
 
     def decode(self, state: State) -> Float[Tensor, "*batch 3 height width"]:
         """Frames in about [-1, 1] that a latent state stands for."""
