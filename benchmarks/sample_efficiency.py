@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import train_and_judge
+from benchmarks.contenders import Point, train_and_judge, whole_lines
 from benchmarks.harness import (
     Row,
     Settings,
@@ -32,6 +32,7 @@ from benchmarks.harness import (
     work_folder,
 )
 from benchmarks.learning_curves import METHODS, draw_curves, ratios, summary_of
+from benchmarks.machine import Run
 from core.artifacts import Artifacts
 from core.data.dataset import Dataset
 from core.jobs.spec import PolicySpec
@@ -61,12 +62,17 @@ def main() -> None:
         "--options", type=json.loads, default={}, metavar="JSON",
         help="for trials: fields of a method's spec, by method",
     )  # fmt: skip
+    options.add_argument("--no-training", action="store_true", help="only make the table")
     chosen = options.parse_args()
     artifacts, work = Artifacts(chosen.home), work_folder(chosen.home, NAME)
     common = common_settings(chosen, artifacts)
     grid = [settings_of(chosen, common, m, s) for s in chosen.seeds for m in chosen.methods]
-    measure_rows(work, grid, partial(one_run, artifacts, work))
-    rows = [r for r in read_rows(work) if common.items() <= r.settings.items()]
+    if not chosen.no_training:
+        measure_rows(work, grid, partial(one_run, artifacts, work))
+    alike = {k: v for k, v in common.items() if k != "points"}
+    rows = [r for r in read_rows(work) if alike.items() <= r.settings.items()]
+    if chosen.no_training:
+        rows += [r for settings in grid if (r := cut_off(work, settings, rows[-1].run))]
     publish_rows(rows, chosen.results)
 
 
@@ -111,14 +117,31 @@ def settings_of(
     }
 
 
+def cut_off(work: Path, settings: Settings, run: Run) -> Row | None:
+    """A run that left a curve and no row, as far as it got; `run` is that of the rows beside it."""
+    key = key_of(settings)
+    curve = work / key / "curve.jsonl"
+    if (work / f"{key}.json").exists() or not curve.exists():
+        return None
+    rollouts = [json.loads(line) for line in whole_lines(curve)]
+    told = {**settings, "final_episodes": settings["episodes"]}
+    return Row(told, {"cut_off": True, **judged(rollouts)}, None, run)
+
+
 def one_run(artifacts: Artifacts, work: Path, settings: Settings) -> dict[str, Any]:
     """Train one method with one seed: its judged points, and when it got to the target."""
     rollouts, final = train_and_judge(artifacts, work / key_of(settings), settings)
+    return {**judged(rollouts), **{f"final_{k}": v for k, v in final.items()}}
+
+
+def judged(rollouts: list[Point]) -> dict[str, Any]:
+    """What the rollouts of a run say; its last judged point stands for the final verdict."""
     points = [p for p in rollouts if "success" in p]
     first, lasting = reached(points, 1), reached(points, 3)
+    last = points[-1] if points else {}
     return {
         "rollouts": rollouts[-1]["step"],
-        **{f"final_{k}": v for k, v in final.items()},
+        **{f"final_{k}": last[k] for k in ("success", "ever", "return") if k in last},
         **{f"total_{k}": rollouts[-1][k] for k in ("frames", "seconds", "cpu_seconds")},
         "reached": first,
         "reached_and_stayed": lasting,
@@ -143,7 +166,8 @@ def publish_rows(rows: list[Row], results: Path) -> Path:
     claim = f"{task}: imagined frames and time until {TARGET:.0%} true success"
     extra = {"target": TARGET, "compared_with_fog": ratios(rows)}
     draw = partial(draw_curves, rows=rows, target=TARGET)
-    return publish(f"{NAME}_{task}", claim, rows, summary_of(rows), draw, results, extra)
+    gpu = "_cuda" if rows[0].run.machine["gpu"] else ""
+    return publish(f"{NAME}_{task}{gpu}", claim, rows, summary_of(rows), draw, results, extra)
 
 
 if __name__ == "__main__":
