@@ -174,6 +174,7 @@ LimitQuery = Annotated[int, Query(ge=1, le=500, description="Most items in the r
 CursorQuery = Annotated[
     int | None, Query(ge=0, le=2**62, description="`next` of the page before this one")
 ]
+WithProducts = Annotated[bool, Query(description="Delete all that was made of it, too")]
 RangeHeader = Annotated[
     str | SkipJsonSchema[None],
     Header(

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from core.jobs.presets import Preset, described
 from foglab import doctor as doctoring
-from foglab import listing, results, storage
+from foglab import listing, removal, results, storage
 from foglab.datasets import dataset
 from foglab.policies import policy
 from foglab.run_policy import run_policy
@@ -38,6 +38,7 @@ app.command("run-policy")(run_policy)
 for command in (
     results.download,
     results.lineage,
+    removal.delete,
     results.metrics,
     results.compare,
     storage.backup,

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from core.jobs.replies import (
     Dataset,
+    Deleted,
     Delivery,
     Detection,
     Episode,
@@ -43,6 +44,14 @@ __all__ = ["ServiceClient", "ServiceError"]
 API = "/api/v1"
 PAGE = 500
 """Most items that the service lists at once; longer lists are read page by page."""
+FAMILIES = {
+    "ds": "datasets",
+    **dict.fromkeys(("gm", "lm", "pi"), "models"),
+    "ro": "rollouts",
+    "ev": "evaluations",
+    "ex": "exports",
+}
+"""Prefix of an id to the address of what has it."""
 R = TypeVar("R", bound=Reply)
 
 
@@ -413,6 +422,19 @@ class ServiceClient:
     def evaluation(self, evaluation_id: str) -> Evaluation:
         """One evaluation."""
         return self._get(Evaluation, f"{API}/evaluations/{evaluation_id}")
+
+    def delete(self, artifact_id: str, *, with_products: bool = False) -> list[str]:
+        """Delete a dataset, model, policy, rollout, evaluation or export; ids of what is gone.
+
+        Refused while something was made of it, which `with_products` deletes too, or a job reads it.
+        """
+        family = FAMILIES.get(artifact_id.partition("_")[0])
+        if family is None:
+            raise ValueError(f"{artifact_id!r} is no id of a dataset, model or result")
+        params = {"with_products": with_products}
+        path = f"{API}/{family}/{artifact_id}"
+        gone = self._object("DELETE", path, params=params, repeat=False)
+        return Deleted.model_validate(gone).ids
 
     # --- Webhooks: needs a token with the scope admin
 

@@ -17,6 +17,7 @@ from api.deps import (
     Services,
     ServicesDep,
     SignedServicesDep,
+    WithProducts,
     caller_or_signature,
     known_id,
 )
@@ -102,6 +103,15 @@ def list_datasets(
 def get_dataset(dataset_id: str, s: ServicesDep) -> replies.Dataset:
     """One dataset with its shapes, units and statistics."""
     return dataset_reply(s, _artifact(s, dataset_id))
+
+
+@router.delete("/{dataset_id}")
+def delete_dataset(
+    dataset_id: str, s: ServicesDep, with_products: WithProducts = False
+) -> replies.Deleted:
+    """409 while something was made of it or is about to read it."""
+    found = _artifact(s, dataset_id).id
+    return replies.Deleted(ids=s.store.delete_artifact(found, with_products=with_products))
 
 
 @router.get("/{dataset_id}/report")

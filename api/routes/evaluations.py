@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.deps import CursorQuery, LimitQuery, ServicesDep, known_id
+from api.deps import CursorQuery, LimitQuery, Services, ServicesDep, WithProducts, known_id
 from api.errors import Problem
 from api.views import evaluation_reply
 from core.jobs import replies
-from core.jobs.records import ArtifactType
+from core.jobs.records import Artifact, ArtifactType
 from core.jobs.replies import Reply
 from core.jobs.spec import ArtifactId
 
@@ -40,7 +40,20 @@ def list_evaluations(
 @router.get("/{evaluation_id}")
 def get_evaluation(evaluation_id: str, s: ServicesDep) -> replies.Evaluation:
     """One evaluation."""
+    return evaluation_reply(s, _artifact(s, evaluation_id))
+
+
+@router.delete("/{evaluation_id}")
+def delete_evaluation(
+    evaluation_id: str, s: ServicesDep, with_products: WithProducts = False
+) -> replies.Deleted:
+    """409 while something was made of it or is about to read it."""
+    found = _artifact(s, evaluation_id).id
+    return replies.Deleted(ids=s.store.delete_artifact(found, with_products=with_products))
+
+
+def _artifact(s: Services, evaluation_id: str) -> Artifact:
     artifact = s.store.get_artifact(known_id(evaluation_id))
     if artifact.type is not ArtifactType.EVALUATION:
         raise Problem(404, "No such evaluation", f"{evaluation_id} is a {artifact.type}")
-    return evaluation_reply(s, artifact)
+    return artifact

@@ -9,6 +9,7 @@ from api.deps import (
     Services,
     ServicesDep,
     SignedServicesDep,
+    WithProducts,
     caller_or_signature,
     known_id,
 )
@@ -47,6 +48,15 @@ def list_exports(s: ServicesDep, limit: LimitQuery = 100, cursor: CursorQuery = 
 def get_export(export_id: str, s: ServicesDep) -> replies.Export:
     """One export and the signed address of its download."""
     return export_reply(s, _artifact(s, export_id))
+
+
+@router.delete("/{export_id}")
+def delete_export(
+    export_id: str, s: ServicesDep, with_products: WithProducts = False
+) -> replies.Deleted:
+    """409 while something was made of it or is about to read it."""
+    found = _artifact(s, export_id).id
+    return replies.Deleted(ids=s.store.delete_artifact(found, with_products=with_products))
 
 
 @downloads.get("/{export_id}/download", response_class=StreamingResponse)

@@ -11,6 +11,7 @@ from api.deps import (
     Services,
     ServicesDep,
     SignedServicesDep,
+    WithProducts,
     caller_or_signature,
     known_id,
 )
@@ -56,6 +57,15 @@ def list_models(
 def get_model(model_id: str, s: ServicesDep) -> replies.Model:
     """One model with config, spec and lineage."""
     return model_reply(s, _artifact(s, model_id), whole=True)
+
+
+@router.delete("/{model_id}")
+def delete_model(
+    model_id: str, s: ServicesDep, with_products: WithProducts = False
+) -> replies.Deleted:
+    """409 while something was made of it or is about to read it."""
+    found = _artifact(s, model_id).id
+    return replies.Deleted(ids=s.store.delete_artifact(found, with_products=with_products))
 
 
 @router.get("/{model_id}/lineage")

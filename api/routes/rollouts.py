@@ -12,6 +12,7 @@ from api.deps import (
     Services,
     ServicesDep,
     SignedServicesDep,
+    WithProducts,
     caller_or_signature,
     known_id,
 )
@@ -57,6 +58,15 @@ def list_rollouts(
 def get_rollout(rollout_id: str, s: ServicesDep) -> replies.Rollout:
     """One rollout with its items and the signed addresses of their videos."""
     return rollout_reply(s, _artifact(s, rollout_id), whole=True)
+
+
+@router.delete("/{rollout_id}")
+def delete_rollout(
+    rollout_id: str, s: ServicesDep, with_products: WithProducts = False
+) -> replies.Deleted:
+    """409 while something was made of it or is about to read it."""
+    found = _artifact(s, rollout_id).id
+    return replies.Deleted(ids=s.store.delete_artifact(found, with_products=with_products))
 
 
 @router.get("/{rollout_id}/errors")

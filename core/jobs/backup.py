@@ -1,7 +1,8 @@
 """One file with all of an installation: its database first, then what the database names.
 
-A published artifact never changes and no row is ever deleted, so a copy of the files made after
-the copy of the database holds at least what its rows need, while the service runs.
+A published artifact never changes, so a copy of the files made after the copy of the database
+holds at least what its rows need, while the service runs. Only what is deleted meanwhile may be
+listed in the copy without its files.
 """
 
 import hashlib
@@ -82,7 +83,7 @@ class _Packer:
             for upload_id, sha256 in store.upload_sums():
                 self._folder(environment.home, f"uploads/{upload_id}", {"data": sha256})
             for artifact_id in store.artifact_ids():
-                self._artifact(environment.home, artifact_id)
+                self._artifact(environment.home, artifact_id, store)
             for job_id in store.job_ids():
                 self._run(environment.home, f"runs/{job_id}")
         finally:
@@ -90,9 +91,9 @@ class _Packer:
         self._archive.writestr(_MANIFEST, json.dumps({"files": self._sums}))
         return self._done
 
-    def _artifact(self, home: Path, artifact_id: str) -> None:
+    def _artifact(self, home: Path, artifact_id: str, store: Store) -> None:
         places = [f"{f}/{artifact_id}" for f in FAMILIES if (home / f / artifact_id).is_dir()]
-        if not places:
+        if not places and artifact_id in store.artifact_ids():
             self._done.damaged.append(f"{artifact_id}: nothing is stored")
         for place in places:
             sums: dict[str, str] = {}

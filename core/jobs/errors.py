@@ -1,5 +1,7 @@
 """What the store refuses, one class per reason."""
 
+from collections.abc import Sequence
+
 
 class StoreError(Exception):
     """Base of everything the store raises on purpose."""
@@ -15,6 +17,15 @@ class ArtifactNotFound(StoreError, LookupError):
     def __init__(self, artifact_id: str) -> None:
         super().__init__(f"there is no artifact {artifact_id!r}")
         self.artifact_id = artifact_id
+
+
+class StillNeeded(StoreError):
+    """It cannot be deleted: `by` says what is in the way."""
+
+    def __init__(self, identifier: str, by: Sequence[str], why: str) -> None:
+        shown = ", ".join(by[:5]) + (f" and {len(by) - 5} more" if len(by) > 5 else "")
+        super().__init__(f"{identifier} is still needed, by {why}: {shown}")
+        self.identifier, self.by = identifier, tuple(by)
 
 
 class UploadNotFound(StoreError, LookupError):

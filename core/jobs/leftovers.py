@@ -52,10 +52,16 @@ class Leftovers:
     def find(self) -> list[Leftover]:
         """Of jobs of this database only. Changes nothing."""
         found = [Leftover(p, "was being removed") for p in self._children("trash")]
-        for job in self._store.ended_jobs():
+        ended = self._store.ended_jobs()
+        for job in ended:
             found += self._of_run(job)
             if job.state is not JobState.SUCCEEDED:
-                found += self._never_listed(job)
+                found += self._of_output(job, f"made by a job that {job.state}", _BAD)
+        # Read after the jobs: the artifact of one that succeeded is listed, or was deleted since.
+        listed = set(self._store.artifact_ids())
+        for job in ended:
+            if job.state is JobState.SUCCEEDED and job.output_id not in listed:
+                found += self._of_output(job, "deleted", (JobState.SUCCEEDED,))
         return found
 
     def find_unknown(self) -> list[Leftover]:
@@ -109,11 +115,13 @@ class Leftovers:
             for path in self._artifacts.run(job.id).glob(pattern):
                 yield Leftover(path, why, job.id, states)
 
-    def _never_listed(self, job: EndedJob) -> Iterator[Leftover]:
-        for family in FAMILIES:
+    def _of_output(
+        self, job: EndedJob, why: str, states: tuple[JobState, ...]
+    ) -> Iterator[Leftover]:
+        for family in (*FAMILIES, "cache/previews"):
             path = self._root / family / job.output_id
             if path.exists():
-                yield Leftover(path, f"made by a job that {job.state}", job.id, _BAD)
+                yield Leftover(path, why, job.id, states)
 
     def _children(self, name: str) -> list[Path]:
         folder = self._root / name

@@ -4,8 +4,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
+from core.jobs.errors import IllegalTransition
 from core.jobs.outbox import announce
 from core.jobs.records import JobState
+from core.jobs.removal import deleted_input
 from core.jobs.tables import job_dependencies, jobs
 
 _ENDED_BADLY = (JobState.FAILED.value, JobState.CANCELLED.value)
@@ -29,6 +31,7 @@ def reopen_dependents(connection: Connection, job_id: str) -> str | None:
     """Queue `job_id` again, then the jobs that ended because of it.
 
     Does nothing and returns the id of a dependency of `job_id` that ended badly, if there is one.
+    Raises `IllegalTransition` if an input was deleted.
     """
     links = job_dependencies
     bad = (
@@ -40,6 +43,9 @@ def reopen_dependents(connection: Connection, job_id: str) -> str | None:
     blocker = connection.execute(bad).scalar()
     if blocker is not None:
         return str(blocker)
+    spec = connection.execute(select(jobs.c.spec).where(jobs.c.id == job_id)).scalar_one()
+    if (deleted := deleted_input(connection, spec)) is not None:
+        raise IllegalTransition(f"{job_id} reads {deleted}, which was deleted")
     connection.execute(
         update(jobs)
         .where(jobs.c.id == job_id)

@@ -218,6 +218,12 @@ class Model(Reply):
     result: dict[str, Any] | None = None
 
 
+class Deleted(Reply):
+    """What is no more; the files go with the next clearing up."""
+
+    ids: list[str]
+
+
 class LineageNode(Reply):
     """An artifact or an upload of a lineage."""
 

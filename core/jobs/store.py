@@ -11,6 +11,7 @@ from core.jobs.presence import Presence
 from core.jobs.projects import Projects
 from core.jobs.queries import Queries
 from core.jobs.registry import Registry
+from core.jobs.removal import Removals
 from core.jobs.submission import Submission, Submissions
 from core.jobs.tokens import Tokens
 from core.jobs.transitions import Transitions
@@ -24,6 +25,7 @@ class Store(
     Transitions,
     Queries,
     Registry,
+    Removals,
     Tokens,
     Projects,
     Presence,

@@ -10,9 +10,10 @@ from sqlalchemy import Column, Connection, Select, bindparam, insert, select
 from core.jobs.errors import IdempotencyConflict, JobNotFound, UnknownInput
 from core.jobs.ids import new_id, new_output_id
 from core.jobs.records import Job, JobState
+from core.jobs.removal import hold_input
 from core.jobs.rows import Rows, as_jobs, one_job
 from core.jobs.spec import Kind, Spec, inputs
-from core.jobs.tables import artifacts, job_dependencies, jobs, uploads
+from core.jobs.tables import job_dependencies, jobs, uploads
 
 MAX_ATTEMPTS = 3
 log = logging.getLogger("foglab.jobs")
@@ -159,9 +160,9 @@ class Submissions(Rows):
                 return None
             raise UnknownInput(name, identifier, "is not a finished upload; upload the logs first")
         wanted = _INPUT_KINDS[name.partition(".")[0]]
-        known = select(artifacts.c.kind)
-        known = known.where(artifacts.c.id == identifier, self.mine(artifacts))
-        made = connection.execute(known).first()
+        made = hold_input(connection, identifier)
+        if made is not None and self.project not in (None, made.project):
+            made = None
         maker = (
             None if made else connection.execute(self._held(jobs.c.output_id, identifier)).first()
         )
@@ -172,8 +173,10 @@ class Submissions(Rows):
         kind = Kind(made.kind if made else maker.kind)  # type: ignore[union-attr]
         if kind not in wanted:
             raise UnknownInput(name, identifier, f"is a {_noun(kind)}, not a {_nouns(wanted)}")
-        if maker is None or maker.state == JobState.SUCCEEDED:
+        if maker is None:
             return None
+        if maker.state == JobState.SUCCEEDED:
+            raise UnknownInput(name, identifier, "was deleted")
         if maker.state in (JobState.FAILED, JobState.CANCELLED):
             reason = (
                 f"was never made: its job {maker.id} {_ended(maker.state)}; retry that job first"

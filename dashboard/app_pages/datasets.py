@@ -6,7 +6,16 @@ from typing import Any
 import streamlit as st
 
 from core.jobs.replies import Dataset, Episode
-from dashboard import access, choices, dataset_editor, dataset_report, exports, player, words
+from dashboard import (
+    access,
+    choices,
+    dataset_editor,
+    dataset_report,
+    exports,
+    player,
+    removal,
+    words,
+)
 from dashboard.tabs import tabs
 
 LISTED, A_PAGE = 300, 50
@@ -24,10 +33,12 @@ def draw() -> None:
         )
         st.page_link("app_pages/upload.py", label="Upload logs", icon=":material/upload:")
         return
-    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    left, right = st.columns([3, 1.3], vertical_alignment="bottom")
     with left:
         dataset = service.dataset(choices.pick("Dataset", found, "dataset").id)
-    right.page_link("app_pages/train.py", label="Train on it", icon=":material/rocket_launch:")
+    with right, st.container(horizontal=True, vertical_alignment="center"):
+        st.page_link("app_pages/train.py", label="Train on it", icon=":material/rocket_launch:")
+        removal.button(dataset.id, dataset.name)
     _figures(dataset)
     sections = {
         "Episodes": lambda: _browser(dataset),

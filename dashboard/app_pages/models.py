@@ -6,7 +6,18 @@ from typing import Any
 import streamlit as st
 
 from core.jobs.replies import Evaluation, Model
-from dashboard import access, charts, choices, exports, job_rows, lineage, results, verdicts, words
+from dashboard import (
+    access,
+    charts,
+    choices,
+    exports,
+    job_rows,
+    lineage,
+    removal,
+    results,
+    verdicts,
+    words,
+)
 from dashboard.tabs import tabs
 
 TONES = {"good": st.success, "fair": st.warning, "poor": st.error}
@@ -54,7 +65,7 @@ def draw() -> None:
 
 
 def _head(model: Model) -> None:
-    left, right = st.columns([3, 1], vertical_alignment="center")
+    left, right = st.columns([3, 2], vertical_alignment="center")
     left.caption(f"{words.kind(model.kind)} {model.id}, made {words.ago(model.created_at)}")
     with (
         right,
@@ -73,6 +84,7 @@ def _head(model: Model) -> None:
             icon=":material/download:",
             help="config.json, model.safetensors, spec.json and so on, as a zip",
         )
+        removal.button(model.id, model.name)
 
 
 _PLAYED = {"global_model": "model", "policy": "policy"}

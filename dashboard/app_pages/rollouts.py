@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.jobs.replies import Rollout, RolloutItem
-from dashboard import access, charts, choices, exports, player, verdicts, words
+from dashboard import access, charts, choices, exports, player, removal, verdicts, words
 
 VIEWS = {"real": "Real", "imagined": "Imagined", "dream": "Dream", "difference": "Difference"}
 DIFFERENCE = "Black is equal; a quarter of the full range is white."
@@ -39,6 +39,7 @@ def draw() -> None:
     _overview(list(items.values()), items[n])
     with st.expander("Export", icon=":material/output:"):
         exports.draw(rollout.id, "rollout")
+    removal.button(rollout.id, rollout.name)
 
 
 def _item(rollout: Rollout, item: RolloutItem) -> None:

@@ -71,9 +71,11 @@ def test_results_are_listed_and_exported(service: Service, tmp_path: Path) -> No
     assert target.stat().st_size > 1000
 
 
-def found(*words: str, service: Service) -> Any:
-    """What a command prints as JSON, wherever `--json` stands."""
+def found(*words: str, service: Service, once: bool = False) -> Any:
+    """What a command prints as JSON, wherever `--json` stands; `once` for what is not repeatable."""
     first = json.loads(foglab("--json", *words, service=service).stdout)
+    if once:
+        return first
     assert json.loads(foglab(*words, "--json", service=service).stdout) == first
     return first
 
@@ -114,6 +116,19 @@ def test_lineage_leads_back_to_the_logs(service: Service) -> None:
     assert [i["id"] for i in found("lineage", model, service=service)] == [model, dataset]
     shown = foglab("lineage", model, service=service).output
     assert shown.index(model) < shown.index(dataset) < shown.index("up_")
+
+
+def test_what_is_deleted_is_named_and_asked_for(service: Service) -> None:
+    dataset = makers.dataset(service.store, service.artifacts)
+    model = makers.model(service.store, service.artifacts, dataset)
+    assert model in foglab("delete", dataset, "--yes", service=service, status=1).output
+    asked = foglab("delete", dataset, "--with-products", service=service, status=1)
+    assert model in asked.output
+    assert "Delete for good?" in asked.output
+    told = found("delete", model, "--yes", service=service, once=True)
+    assert told == {"deleted": [model]}
+    assert "is deleted" in foglab("delete", dataset, "-y", service=service).output
+    assert dataset not in foglab("datasets", service=service).output
 
 
 def test_metrics_are_shown_by_their_last_value(service: Service) -> None:
