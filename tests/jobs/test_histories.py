@@ -269,11 +269,12 @@ def _seen(job: Job) -> Expected:
 
 
 def empty(store: Store) -> None:
-    """Forget everything, faster than with a new database."""
+    """Forget everything but the projects, faster than with a new database."""
 
     def work(connection: Connection) -> None:
         for table in reversed(tables.metadata.sorted_tables):
-            connection.execute(table.delete())
+            if table is not tables.projects:
+                connection.execute(table.delete())
 
     store.database.write(work)
 
