@@ -113,6 +113,41 @@ def test_the_world_is_driven_by_hand_in_the_page(visitor: Visitor) -> None:
     expect(played.locator("#reward")).not_to_have_text(before)
 
 
+def test_what_was_played_by_hand_becomes_a_dataset(visitor: Visitor, client: ServiceClient) -> None:
+    played = visitor.page.frame_locator("iframe")
+    count = played.locator("#stage-0 .count")
+    played.locator("#record").click()
+    for episode in range(2):
+        expect(count).to_contain_text("0 /")
+        for step in range(4):
+            played.locator("#once").click()
+            expect(count).to_contain_text(f"{step + 1} /")
+        expect(played.locator("#recorded")).to_contain_text(f"{4 * (episode + 1)} steps recorded")
+        if episode == 0:
+            played.locator("#reset").click()
+    played.get_by_label("Name of the dataset").fill("played by hand")
+    played.get_by_role("button", name="Save", exact=True).click()
+    expect(played.locator("#recorded")).to_contain_text("Saved 2 episodes, 8 steps")
+    (job,) = client.wait(client.jobs(kind="ingest")[0].id, timeout=LINE_SECONDS)
+    assert (job.name, job.status) == ("played by hand", "succeeded"), job.error
+    visitor.open("datasets")
+    visitor.page.get_by_role("combobox", name="Dataset").click()
+    visitor.page.get_by_role("option").filter(has_text="played by hand").click()
+    wait_for_videos(visitor.page, 1)
+    made = client.dataset(str(job.output_id))
+    assert (made.name, made.episodes, made.frames) == ("played by hand", 2, 10)
+
+
+def test_what_nothing_needs_is_deleted_in_the_page(visitor: Visitor, client: ServiceClient) -> None:
+    (spare,) = [d for d in client.datasets() if d.name == "played by hand"]
+    page = visitor.page
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_test_id("stPopoverBody")).to_contain_text(spare.id)
+    page.get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_text(spare.id)).to_have_count(0)
+    assert spare.id not in [d.id for d in client.datasets()]
+
+
 def test_the_policy_is_exported_and_downloaded(visitor: Visitor, tmp_path: Path) -> None:
     page = visitor.page
     visitor.open("models")
