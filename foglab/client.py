@@ -330,13 +330,6 @@ class ServiceClient:
         """One model with config, spec, lineage and result."""
         return self._get(Model, f"{API}/models/{model_id}")
 
-    def lineage(self, model_id: str) -> list[dict[str, Any]]:
-        """The model and all it was made from: `{"id", "kind", "name", "job_id", "made_from"}`."""
-        items: list[dict[str, Any]] = self._object("GET", f"{API}/models/{model_id}/lineage")[
-            "items"
-        ]
-        return items
-
     def lineage_of(self, artifact_id: str) -> list[LineageNode]:
         """All that a dataset, model, policy or rollout was made of, and all that was made of it."""
         return self._list(LineageNode, f"{API}/lineage/{artifact_id}")
@@ -454,6 +447,16 @@ class ServiceClient:
     def deliveries(self, webhook_id: str, limit: int = 100) -> list[Delivery]:
         """What it was told, newest first."""
         return self._list(Delivery, f"{API}/webhooks/{webhook_id}/deliveries", limit=limit)
+
+    def test_webhook(self, webhook_id: str) -> Delivery:
+        """Tell it something that is about no job; `deliveries` says how it went."""
+        path = f"{API}/webhooks/{webhook_id}/test"
+        return Delivery.model_validate(self._object("POST", path, repeat=False))
+
+    def resend(self, webhook_id: str, delivery_id: str) -> Delivery:
+        """Tell it once more."""
+        path = f"{API}/webhooks/{webhook_id}/deliveries/{delivery_id}/resend"
+        return Delivery.model_validate(self._object("POST", path, repeat=False))
 
     # --- Helpers
 

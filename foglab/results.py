@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 from rich.tree import Tree
 
-from core.jobs.replies import Job
+from core.jobs.replies import Job, LineageNode
 from foglab.client import ServiceClient
 from foglab.terminal import emit, err, place
 
@@ -45,11 +45,14 @@ def download(
     emit(context, told, *(f"{p}  {decimal(p.stat().st_size)}" for p in written))
 
 
-def lineage(context: typer.Context, model_id: str) -> None:
-    """What a model was made from, as far back as the service knows."""
+def lineage(
+    context: typer.Context,
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="Of a dataset, model or result")],
+) -> None:
+    """What it was made from, as far back as the service knows; with --json, also what came of it."""
     with place(context).client() as client:
-        items = client.lineage(model_id)
-    emit(context, items, _tree({i["id"]: i for i in items}, model_id))
+        nodes = client.lineage_of(identifier)
+    emit(context, nodes, _tree({n.id: n for n in nodes}, identifier))
 
 
 def metrics(
@@ -97,13 +100,14 @@ def compared(jobs: Sequence[Job]) -> dict[str, Any]:
     return {"jobs": [j.id for j in jobs], "spec": differ, "result": figures}
 
 
-def _tree(items: dict[str, dict[str, Any]], root: str) -> Tree:
+def _tree(nodes: dict[str, LineageNode], root: str) -> Tree:
     def told(identifier: str) -> str:
-        item = items.get(identifier)
-        return f"{identifier}  {item['kind']}  {item['name']}" if item else identifier
+        node = nodes.get(identifier)
+        return f"{identifier}  {node.kind}  {node.name}" if node else f"{identifier}  deleted"
 
     def grow(branch: Tree, identifier: str) -> None:
-        for source in items.get(identifier, {}).get("made_from", ()):
+        node = nodes.get(identifier)
+        for source in node.made_from if node else ():
             grow(branch.add(told(source), highlight=False), source)
 
     tree = Tree(told(root), highlight=False)

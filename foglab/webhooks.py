@@ -45,3 +45,23 @@ def log(
         found = client.deliveries(webhook_id, limit)
     shown = ("id", "event", "job_id", "state", "attempt", "error", "next_try_at", "created_at")
     emit(context, found, table(found, *shown))
+
+
+@webhook.command()
+def test(context: typer.Context, webhook_id: IdArgument) -> None:
+    """Tell it something that is about no job; `log` says how it went."""
+    with place(context).client() as client:
+        told = client.test_webhook(webhook_id)
+    emit(context, told, f"{told.id}  {told.event}  {told.state}")
+
+
+@webhook.command()
+def resend(
+    context: typer.Context,
+    webhook_id: IdArgument,
+    delivery_id: Annotated[str, typer.Argument(metavar="DELIVERY", help="From `log`")],
+) -> None:
+    """Tell it once more, under the same id."""
+    with place(context).client() as client:
+        told = client.resend(webhook_id, delivery_id)
+    emit(context, told, f"{told.id}  {told.event}  {told.state}")

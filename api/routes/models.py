@@ -1,6 +1,6 @@
 """The registry of trained models."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
@@ -66,26 +66,6 @@ def delete_model(
     """409 while something was made of it or is about to read it."""
     found = _artifact(s, model_id).id
     return replies.Deleted(ids=s.store.delete_artifact(found, with_products=with_products))
-
-
-@router.get("/{model_id}/lineage")
-def get_lineage(model_id: str, s: ServicesDep) -> dict[str, Any]:
-    """Everything the model was made from, as far back as this service knows."""
-    seen: dict[str, dict[str, Any]] = {}
-    waiting = [_artifact(s, model_id)]
-    while waiting:
-        artifact = waiting.pop()
-        seen[artifact.id] = {
-            "id": artifact.id,
-            "kind": artifact.kind,
-            "name": artifact.name,
-            "job_id": artifact.job_id,
-            "made_from": list(artifact.lineage),
-        }
-        # An upload is named by its id alone: it is nothing that a job has made.
-        inputs = [i for i in artifact.lineage if i not in seen and not i.startswith("up_")]
-        waiting += [s.store.get_artifact(i) for i in inputs]
-    return {"items": list(seen.values())}
 
 
 @downloads.get("/{model_id}/download", response_class=StreamingResponse)

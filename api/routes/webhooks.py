@@ -74,6 +74,21 @@ def list_deliveries(
     )
 
 
+@router.post("/{webhook_id}/test", status_code=202)
+def test_webhook(webhook_id: str, s: ServicesDep) -> replies.Delivery:
+    """Tell it something that is about no job: the event `webhook.test`, signed like all others."""
+    return _delivery(s.store.test_webhook(known_id(webhook_id)))
+
+
+@router.post("/{webhook_id}/deliveries/{delivery_id}/resend", status_code=202)
+def resend(webhook_id: str, delivery_id: str, s: ServicesDep) -> replies.Delivery:
+    """Tell it once more, under the same id, with as many tries as the first time."""
+    found = s.store.resend(known_id(webhook_id), known_id(delivery_id))
+    if found is None:
+        raise Problem(404, "No such delivery", f"{webhook_id} knows no {delivery_id} (any more)")
+    return _delivery(found)
+
+
 def _webhook(webhook: records.Webhook) -> replies.Webhook:
     return replies.Webhook(id=webhook.id, url=webhook.url, created_at=when(webhook.created_at))
 

@@ -8,6 +8,7 @@ from core.jobs.ids import new_id
 from core.jobs.tables import deliveries, jobs, webhooks
 
 PENDING, DELIVERED, GIVEN_UP = "pending", "delivered", "given_up"
+TEST = "webhook.test"
 _TOLD = ("id", "kind", "name", "output_id", "pipeline", "attempt", "result", "error", "ended_by")
 _TIMES = ("created_at", "started_at", "finished_at")
 
@@ -20,16 +21,27 @@ def announce(connection: Connection, job_id: str, now: float) -> None:
         connection.execute(insert(deliveries).values(**_delivery(row, webhook_id, now)))
 
 
+def trial(webhook_id: str, now: float) -> dict[str, Any]:
+    """A delivery that shows whether the receiver is there and checks signatures as it should."""
+    return _row(webhook_id, "", TEST, {}, now)
+
+
 def _delivery(job: Row[Any], webhook_id: str, now: float) -> dict[str, Any]:
-    identifier, event = new_id("dl"), f"job.{job.state}"
     told = {f: getattr(job, f) for f in (*_TOLD, *_TIMES)}
-    payload = {"id": identifier, "event": event, "job": {**told, "status": job.state}}
+    about = {"job": {**told, "status": job.state}}
+    return _row(webhook_id, job.id, f"job.{job.state}", about, now)
+
+
+def _row(
+    webhook_id: str, job_id: str, event: str, about: dict[str, Any], now: float
+) -> dict[str, Any]:
+    identifier = new_id("dl")
     return {
         "id": identifier,
         "webhook_id": webhook_id,
-        "job_id": job.id,
+        "job_id": job_id,
         "event": event,
-        "payload": payload,
+        "payload": {"id": identifier, "event": event, **about},
         "state": PENDING,
         "attempt": 0,
         "not_before": now,

@@ -313,8 +313,8 @@ class Delivery(Reply):
     """One thing told, or to be told, to a webhook."""
 
     id: str
-    job_id: str
-    event: str = Field(description="job.succeeded, job.failed or job.cancelled")
+    job_id: str = Field(description="Empty for a test")
+    event: str = Field(description="job.succeeded, job.failed, job.cancelled or webhook.test")
     state: str = Field(description="pending, delivered or given_up")
     attempt: int
     status_code: int | None = Field(None, description="What the receiver answered last")

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from core.jobs.errors import WebhookNotFound
 from core.jobs.ids import new_id
-from core.jobs.outbox import DELIVERED, GIVEN_UP, PENDING
+from core.jobs.outbox import DELIVERED, GIVEN_UP, PENDING, trial
 from core.jobs.records import Delivery, Webhook
 from core.jobs.rows import Rows
 from core.jobs.tables import deliveries, webhooks
@@ -66,6 +66,22 @@ class Webhooks(Rows):
         query = query.order_by(deliveries.c.seq.desc()).limit(limit)
         rows = self.database.read(lambda c: c.execute(query).all())
         return [Delivery.model_validate(r) for r in rows]
+
+    def test_webhook(self, webhook_id: str) -> Delivery:
+        """Queue something to tell that is about no job. Raises `WebhookNotFound`."""
+        hook = self.get_webhook(webhook_id)
+        values = trial(hook.id, self.clock())
+        told = insert(deliveries).values(**values).returning(deliveries)
+        return Delivery.model_validate(self.database.write(lambda c: c.execute(told).one()))
+
+    def resend(self, webhook_id: str, delivery_id: str) -> Delivery | None:
+        """Tell it once more, under the same id, from now on; None if it is not known any more."""
+        hook = self.get_webhook(webhook_id)
+        mine = (deliveries.c.id == delivery_id) & (deliveries.c.webhook_id == hook.id)
+        again = {"state": PENDING, "attempt": 0, "not_before": self.clock(), "ended_at": None}
+        told = update(deliveries).where(mine).values(**again).returning(deliveries)
+        row = self.database.write(lambda c: c.execute(told).first())
+        return None if row is None else Delivery.model_validate(row)
 
     def deliveries_due(self, limit: int = 16) -> list[str]:
         """Ids of what is to be told now, the longest due first."""

@@ -1,4 +1,4 @@
-"""For whoever runs a project: tokens, workers, and what takes up the disk."""
+"""For whoever runs a project: tokens, webhooks, workers, and what takes up the disk."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from core.jobs.replies import Storage, Token, Worker
-from dashboard import access, charts, job_rows, words
+from dashboard import access, charts, job_rows, webhooks, words
 from dashboard.tabs import tabs
 from foglab.client import ServiceError
 
@@ -30,7 +30,8 @@ def draw() -> None:
             icon=":material/lock:",
         )
         return
-    tabs({"Workers": _workers, "Storage": _storage, "Tokens": _tokens}, key="admin_tabs")
+    sections = {"Workers": _workers, "Storage": _storage, "Tokens": _tokens}
+    tabs({**sections, "Webhooks": webhooks.draw}, key="admin_tabs")
 
 
 def _workers() -> None:

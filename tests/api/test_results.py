@@ -180,8 +180,8 @@ def test_model_comes_with_config_spec_and_lineage(
     assert found.spec is not None
     assert found.spec["dataset"] == dataset
     assert found.result == {"loss": 0.5}
-    lineage = http.get(f"/api/v1/models/{model}/lineage").json()["items"]
-    assert [x["id"] for x in lineage] == [model, dataset]
+    lineage = http.get(f"/api/v1/lineage/{model}").json()["items"]
+    assert [x["id"] for x in lineage[1:3]] == [dataset, model]
 
 
 def test_model_downloads_as_a_zip(

@@ -182,6 +182,36 @@ def test_the_name_is_looked_up_once_and_sent_as_host(
     assert (path, headers["Host"]) == ("/a?b=c", f"receiver.test:{receiver.port}")
 
 
+def test_a_test_is_told_like_the_end_of_a_job(admin: ServiceClient, receiver: Receiver) -> None:
+    hook = admin.add_webhook(receiver.url)
+    asked = admin.test_webhook(hook.id)
+    assert (asked.event, asked.job_id) == ("webhook.test", "")
+    until(lambda: admin.deliveries(hook.id)[0].state == "delivered")
+    ((_, headers, body),) = receiver.got
+    assert json.loads(body) == {"id": asked.id, "event": "webhook.test"}
+    signed = f"{headers['X-Foglab-Timestamp']}.".encode() + body
+    mac = hmac.new(hook.secret.encode(), signed, hashlib.sha256).hexdigest()
+    assert headers["X-Foglab-Signature"] == f"sha256={mac}"
+
+
+def test_what_was_given_up_is_told_again_under_its_id(
+    service: Service, admin: ServiceClient, receiver: Receiver
+) -> None:
+    receiver.answers = [500] * 4
+    hook = admin.add_webhook(receiver.url)
+    ended_job(service)
+    until(lambda: admin.deliveries(hook.id)[0].state == "given_up")
+    (log,) = admin.deliveries(hook.id)
+    assert admin.resend(hook.id, log.id).id == log.id
+    until(lambda: admin.deliveries(hook.id)[0].state == "delivered")
+    assert {json.loads(body)["id"] for _, _, body in receiver.got} == {log.id}
+    assert len(receiver.got) == 5
+    with pytest.raises(ServiceError, match="knows no dl_0000000000000000"):
+        admin.resend(hook.id, "dl_0000000000000000")
+    with pytest.raises(ServiceError, match="no webhook"):
+        admin.test_webhook("wh_0000000000000000")
+
+
 PRIVATE = (
     "http://127.0.0.1/",
     "http://127.1:8000/",
@@ -280,5 +310,8 @@ def test_webhooks_are_kept_from_the_shell(
     assert [w["id"] for w in foglab("list")] == [made["id"]]
     ended_job(service)
     until(lambda: foglab("log", made["id"])[0]["state"] == "delivered")
+    told = foglab("log", made["id"])[0]["id"]
+    assert foglab("resend", made["id"], told)["id"] == told
+    assert foglab("test", made["id"])["event"] == "webhook.test"
     foglab("remove", made["id"])
     assert foglab("list") == []

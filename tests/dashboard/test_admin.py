@@ -55,3 +55,19 @@ def test_a_token_is_made_shown_once_and_revoked(admin: AppTest, service: Service
 def test_a_token_needs_a_name(admin: AppTest) -> None:
     tab(admin, "Tokens").button(key="token_make").click().run()
     assert "Say who" in texts(admin)
+
+
+def test_a_webhook_is_added_tried_and_removed(admin: AppTest, service: Service) -> None:
+    tab(admin, "Webhooks").text_input(key="webhook_url").set_value("ftp://a.example")
+    admin.button(key="webhook_add").click().run()
+    assert "http" in texts(admin)
+    admin.text_input(key="webhook_url").set_value("https://192.0.2.1/hook")
+    admin.button(key="webhook_add").click().run()
+    hook = service.store.add_webhook("https://receiver.invalid/hook")  # one that may be told
+    admin.run()
+    admin.button(key=f"test-{hook.id}").click().run()
+    (told,) = service.store.list_deliveries(hook.id)
+    assert told.event == "webhook.test"
+    assert "webhook.test" in texts(admin)
+    admin.button(key=f"remove-{hook.id}").click().run()
+    assert hook.id not in [w.id for w in service.store.list_webhooks()]
