@@ -14,6 +14,7 @@ from core.data.codes import Remark
 from core.data.dataset import Dataset
 from core.data.derive import Part, common_fields, episode_of, goals_of, parts
 from core.data.episode import EpisodeError
+from core.data.overlap import Overlaps
 from core.data.readers.base import EpisodeRef
 from core.data.report import REPORT_FILE, Findings, Report, Summary, from_error, from_remark
 from core.data.statistics import statistics
@@ -82,7 +83,7 @@ def _copy(
     recorder: Recorder,
 ) -> list[Part]:
     """Write all parts but those that were met before; returns what was written."""
-    duplicates = Duplicates()
+    duplicates, overlaps = Duplicates(), Overlaps()
     kept = []
     for done, part in enumerate(made, start=1):
         recorder.raise_if_cancelled()
@@ -90,6 +91,8 @@ def _copy(
         ref = EpisodeRef(part.n, episode.source)
         try:
             duplicates.check(episode, ref)
+            if spec.merge:
+                overlaps.check(episode, id(part.dataset), part.n)
         except EpisodeError as error:
             findings.add(from_error(error, ref))
         else:

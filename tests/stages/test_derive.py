@@ -2,9 +2,10 @@
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.artifacts import Artifacts, StagePaths, UnknownArtifact
-from core.data.dataset import Dataset
+from core.data.dataset import Dataset, EpisodeInfo
 from core.data.derive import episode_of, parts
 from core.data.video import read_mp4
 from core.data.writer import DatasetWriter
@@ -103,6 +104,51 @@ def test_merged_datasets_lose_only_what_is_there_twice(derive: Callable[..., Dat
         ("duplicate", 9),
     ]
     assert report["summary"]["episodes_dropped"] == 2
+
+
+@given(st.data())
+def test_no_step_is_in_both_splits_after_a_merge_with_a_part_of_itself(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        first = write(home, FIRST, range(6))
+        old, second = Artifacts(home).dataset(SECOND), data.draw(st.sampled_from([0, 1, 2]))
+        with DatasetWriter(old) as writer:
+            for n in data.draw(st.permutations(range(second, 6))):
+                start = data.draw(st.integers(0, 2))
+                spec = DeriveSpec(dataset=FIRST, name="cut", cuts={n: [start]} if start > 1 else {})
+                part = [p for p in parts([first], spec) if p.n == n][-1]
+                writer.append(episode_of(part, tuple(first.fields()), spec))
+            writer.finish(
+                name="cut", fps=10, action_kind="delta", seed=data.draw(st.integers(0, 9))
+            )
+        both = data.draw(st.permutations([FIRST, SECOND]))
+        out = home / "out"
+        out.mkdir()
+        spec = DeriveSpec(dataset=both[0], name="both", merge=both[1:])
+        with mock.patch("core.stages.derive.write_previews"):
+            run_stage(spec, StagePaths(Artifacts(home), home, out), NullRecorder())
+        new = Dataset.open(out)
+        assert not _frames(new, new.train) & _frames(new, new.validation)
+
+
+def test_an_episode_that_another_dataset_holds_in_part_is_left_out_and_reported(
+    home: Path, derive: Callable[..., Dataset]
+) -> None:
+    cut = derive(cuts={0: [3]})
+    place = Artifacts(home).dataset(SMALL)
+    place.parent.mkdir(parents=True)
+    cut.path.rename(place)
+    new = derive(merge=[SMALL])
+    assert len(new.episodes) == 8
+    found = json.loads((new.path / "report.json").read_text())["findings"]
+    assert {f["code"] for f in found} == {"duplicate"}
+    assert "shares 2 of its 2 moving steps with episodes of another dataset" in found[0]["message"]
+
+
+def _frames(dataset: Dataset, episodes: Sequence[EpisodeInfo]) -> set[bytes]:
+    return {
+        dataset.frames[t].tobytes() for e in episodes for t in range(e.start, e.start + e.length)
+    }
 
 
 @pytest.mark.parametrize(
