@@ -57,7 +57,7 @@ def drawing(nodes: Sequence[LineageNode], current: str) -> str:
     told = escape(f"Lineage of {current}: {len(nodes)} artifacts, listed in the table below")
     return (
         f'<div role="group" aria-label="{told}" tabindex="0" style="display:flex;'
-        f'align-items:center;gap:10px;overflow-x:auto;padding:4px">{arrow.join(drawn)}</div>'
+        f'align-items:center;gap:6px;overflow-x:auto;padding:4px">{arrow.join(drawn)}</div>'
     )
 
 
@@ -66,13 +66,13 @@ def _box(node: LineageNode, chosen: bool) -> str:
     about = f"SHA-256 {node.sha256[:10]}…" if node.sha256 else node.id
     lines = "<br>".join(escape(_short(line)) for line in (node.name, about))
     return (
-        f'<div style="border:{frame};border-radius:6px;padding:6px 10px;width:178px;'
+        f'<div style="border:{frame};border-radius:6px;padding:6px 10px;width:142px;'
         f'font-size:12px;line-height:1.35;overflow-wrap:anywhere"><b>{escape(what(node))}</b>'
         f"<br>{lines}</div>"
     )
 
 
-def _short(text: str, most: int = 27) -> str:
+def _short(text: str, most: int = 40) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

@@ -39,12 +39,12 @@ def draw() -> None:
             "Choose runs of one kind to see them side by side.", icon=":material/compare_arrows:"
         )
         return
-    st.subheader("What differs", anchor=False)
+    st.header("What differs", anchor=False)
     _specs(jobs)
-    st.subheader("Curves", anchor=False)
+    st.header("Curves", anchor=False)
     live = any(not job.ended for job in jobs)
     access.live(_curves, 2.0 if live else None)(jobs)
-    st.subheader("Results", anchor=False)
+    st.header("Results", anchor=False)
     rows = compare.result_rows(jobs)
     if rows:
         st.table(rows, border="horizontal")

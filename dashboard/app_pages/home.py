@@ -18,17 +18,17 @@ def draw() -> None:
     failed = [job for job in jobs if job.status == "failed" and not _answered(job, jobs)]
     _next_step(jobs, active)
     if active:
-        st.subheader("Now", anchor=False)
+        st.header("Now", anchor=False)
         _jobs(active, "now")
     if failed:
-        st.subheader("Failed", anchor=False)
+        st.header("Failed", anchor=False)
         st.caption("Open a job to read its log, and to try it again.")
         job_rows.rows(failed[:5], "failed")
     running = {job.pipeline_id for job in active if job.pipeline_id}
     done = [job for job in jobs if job.status == "succeeded"]
     made = [job for job in done if job.pipeline_id not in running][:8]
     if made:
-        st.subheader("Done", anchor=False)
+        st.header("Done", anchor=False)
         _jobs(made, "made")
 
 

@@ -117,7 +117,7 @@ def _curves(job_id: str) -> None:
     if not curves.series:
         return
     figures = _figures(curves)
-    st.subheader("Curves", anchor=False)
+    st.header("Curves", anchor=False)
     names = sorted(curves.series, key=lambda name: ("loss" not in name, name))
     shown = names
     if len(names) > MOST_CURVES:

@@ -84,7 +84,7 @@ def _first() -> None:
     st.session_state[_CURSORS] = []
 
 
-left, right = st.columns([4, 1], vertical_alignment="center")
+left, right = st.columns([3, 1], vertical_alignment="center")
 left.title("Jobs", anchor=False)
 right.page_link("app_pages/compare.py", label="Compare runs", icon=":material/compare_arrows:")
 draw()
