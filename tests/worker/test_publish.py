@@ -99,12 +99,12 @@ def test_artifact_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> N
 def test_reader_never_sees_half_an_artifact(tmp_path: Path) -> None:
     datasets = tmp_path / "datasets"
     datasets.mkdir()
-    seen: list[set[str]] = []
+    seen: set[frozenset[str]] = set()
     done = threading.Event()
 
     def look() -> None:
         while not done.is_set():
-            seen.extend({p.name for p in v1.iterdir()} for v1 in datasets.glob("*/v1"))
+            seen.update(frozenset(p.name for p in v1.iterdir()) for v1 in datasets.glob("*/v1"))
 
     reader = threading.Thread(target=look)
     reader.start()
@@ -113,8 +113,7 @@ def test_reader_never_sees_half_an_artifact(tmp_path: Path) -> None:
     done.set()
     reader.join()
     whole = {"frames.u8", "previews", "lineage.json", "manifest.json"}
-    assert seen
-    assert all(names == whole for names in seen)
+    assert seen == {frozenset(whole)}
 
 
 def test_withdrawn_artifact_is_gone(tmp_path: Path) -> None:
