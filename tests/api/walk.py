@@ -71,9 +71,11 @@ def make_things(service: Service) -> Things:
     folder.mkdir(parents=True)
     (folder / "detection.json").write_text(f'{{"upload": "{upload}"}}')
     job = store.get_artifact(dataset).job_id
+    webhook = store.add_webhook("https://ours-and-secret.example").id
     return {
         "artifact_id": model,
         "dataset_id": dataset,
+        "delivery_id": store.test_webhook(webhook).id,
         "detection_id": detected.output_id,
         "evaluation_id": makers.evaluation(store, dataset, model),
         "export_id": exported.output_id,
@@ -84,5 +86,5 @@ def make_things(service: Service) -> Things:
         "rollout_id": rollout,
         "token_id": store.issue_token("ours-and-secret")[0].id,
         "upload_id": upload,
-        "webhook_id": store.add_webhook("https://ours-and-secret.example").id,
+        "webhook_id": webhook,
     }
