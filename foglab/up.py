@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from types import TracebackType
 
 from core.jobs.environment import Environment
 from core.jobs.migrate import upgrade
+from core.stop_flag import StopFlag
 from foglab import broker
 from foglab.installation import CannotStart, ensure_token, hold, state_file, tell
 from foglab.sockets import HOST, listen, wait_for
@@ -144,13 +144,14 @@ def run(
     with_dashboard: bool = True,
 ) -> int:
     """Run the service until SIGINT or SIGTERM; returns the exit code."""
-    stopping = threading.Event()
+    stopping = StopFlag()
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: stopping.set())
     try:
         with Service(home, api_port, dashboard_port, with_dashboard) as addresses:
             print(greeting(addresses), flush=True)
-            stopping.wait()
+            while not stopping.wait(60.0):
+                pass
             print("Stopping; running jobs save a checkpoint and continue at the next start.")
     except CannotStart as error:
         print(f"foglab up: {error}", file=sys.stderr)

@@ -5,7 +5,6 @@ import logging
 import os
 import shutil
 import socket
-import threading
 import time
 from collections.abc import Callable
 from enum import Enum, auto
@@ -19,6 +18,7 @@ from core.jobs.records import Job, JobState, Json, NewArtifact
 from core.jobs.spec import JobSpec, inputs, spec_adapter
 from core.jobs.store import Store
 from core.logs import about
+from core.stop_flag import StopFlag
 from worker import decoding, run_job
 from worker.process import JobProcess, clear, prepare
 from worker.publish import final_place, publish, withdraw
@@ -49,11 +49,11 @@ class Why(Enum):
 class Launcher:
     """Runs jobs one after the other; `stopping` ends the present one politely."""
 
-    def __init__(self, store: Store, settings: WorkerSettings, stopping: threading.Event) -> None:
+    def __init__(self, store: Store, settings: WorkerSettings, stopping: StopFlag) -> None:
         self._store = store
         self._settings = settings
         self._stopping = stopping
-        self.hurried = threading.Event()
+        self.hurried = StopFlag()
         """Set: the present job is killed, so that this worker can leave now."""
         self._artifacts = Artifacts(settings.home)
         self.owner = f"{socket.gethostname()}:{os.getpid()}"

@@ -13,6 +13,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from core.stop_flag import StopFlag
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -36,7 +38,7 @@ class Lifeline(threading.Thread):
     def __init__(
         self,
         descriptor: int,
-        stopping: threading.Event,
+        stopping: StopFlag,
         silence: float,
         grace: float,
         kill: Callable[[], None] | None = None,

@@ -11,6 +11,7 @@ from kombu.exceptions import ChannelError
 from core.jobs.hints import TASKS
 from core.jobs.records import ReadyJob
 from core.jobs.spec import QUEUES
+from core.stop_flag import StopFlag
 
 log = logging.getLogger("foglab.reconcile")
 
@@ -49,7 +50,7 @@ class Loop(threading.Thread):
     """Calls `action` every `seconds`, and at once after `kick`; survives whatever it raises."""
 
     def __init__(
-        self, name: str, seconds: float, action: Callable[[], object], stopping: threading.Event
+        self, name: str, seconds: float, action: Callable[[], object], stopping: StopFlag
     ) -> None:
         super().__init__(name=name, daemon=True)
         self._seconds = seconds

@@ -3,13 +3,13 @@
 import json
 import math
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from core.recorder import Cancelled
+from core.stop_flag import StopFlag
 
 _RATE_WINDOW_SECONDS = 60.0
 _PROGRESS_EVERY_SECONDS = 0.2
@@ -25,7 +25,7 @@ class FileRecorder:
     def __init__(
         self,
         run: Path,
-        stop: threading.Event,
+        stop: StopFlag,
         clock: Callable[[], float] = time.monotonic,
         *,
         private: Path | None = None,

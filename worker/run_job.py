@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 from types import FrameType
 
@@ -19,6 +18,7 @@ from core.disk import is_full
 from core.jobs.spec import JobSpec, spec_adapter
 from core.logs import logs
 from core.recorder import Cancelled
+from core.stop_flag import StopFlag
 from worker import decoding
 from worker.cost import cost
 from worker.lifeline import Lifeline, die_with_parent, kill_companions
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one attempt; returns the exit code."""
     options = _options(argv)
     logs("text", job=options.job_id, attempt=options.epoch)
-    stopping = threading.Event()
+    stopping = StopFlag()
     artifacts = Artifacts(Path(os.environ["FOGLAB_HOME"]))
     run = artifacts.run(options.job_id)
     attempt = run / f"attempt-{options.epoch}"
@@ -104,7 +104,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _listen(stopping: threading.Event, options: argparse.Namespace) -> None:
+def _listen(stopping: StopFlag, options: argparse.Namespace) -> None:
     def stop(_signum: int, _frame: FrameType | None) -> None:
         stopping.set()
 

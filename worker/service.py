@@ -11,6 +11,7 @@ from core.jobs.leftovers import Leftovers
 from core.jobs.reaper import Reaper
 from core.jobs.records import ReadyJob
 from core.jobs.store import Store
+from core.stop_flag import StopFlag
 from worker.gpus import read_gpus
 from worker.launcher import Launcher
 from worker.reconcile import Loop
@@ -23,7 +24,7 @@ class WorkerService:
     """Runs one job at a time, from a hint or from a look at the database, whichever comes first."""
 
     def __init__(self, settings: WorkerSettings, queues: Sequence[str], send: Send) -> None:
-        self.stopping = threading.Event()
+        self.stopping = StopFlag()
         self.store = Store.open(settings.environment.database_url)
         self.store.back_off_seconds = settings.back_off_seconds
         self._queues = queues

@@ -6,13 +6,13 @@ import os
 import resource
 import signal
 import subprocess
-import threading
 import time
 from dataclasses import dataclass
 from typing import IO, Any
 
 import worker.process
 from core.jobs.store import Store
+from core.stop_flag import StopFlag
 from worker import run_job
 from worker.launcher import Launcher
 from worker.settings import WorkerSettings
@@ -42,7 +42,7 @@ def drive(
     copy has one thread, so that it is confined as a fresh one is."""
     settings = WorkerSettings()
     store = Store.open(settings.environment.database_url)
-    launcher = Launcher(store, settings, threading.Event())
+    launcher = Launcher(store, settings, StopFlag())
     if forked:
         import core.stages.ingest  # noqa: F401 (for its copies)
 

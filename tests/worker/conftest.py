@@ -2,7 +2,6 @@
 
 import json
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from core.jobs.environment import Environment
 from core.jobs.records import Job
 from core.jobs.spec import LocalModelSpec
 from core.jobs.store import Store
+from core.stop_flag import StopFlag
 from tests.jobs.makers import dataset
 from worker.launcher import Launcher
 from worker.settings import WorkerSettings
@@ -38,7 +38,7 @@ class Lab:
 
     store: Store
     settings: WorkerSettings
-    stopping: threading.Event
+    stopping: StopFlag
 
     def __post_init__(self) -> None:
         self.store.back_off_seconds = self.settings.back_off_seconds
@@ -96,7 +96,7 @@ def quick(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> E
 
 @pytest.fixture
 def lab(quick: Environment, open_store: Callable[..., Store]) -> Iterator[Lab]:
-    stopping = threading.Event()
+    stopping = StopFlag()
     yield Lab(open_store(quick.database_url), WorkerSettings(), stopping)
     stopping.set()
 

@@ -181,13 +181,14 @@ def test_job_process_holds_no_credentials(lab: Lab) -> None:
 
 
 _LAUNCHER = """
-import sys, threading
+import sys
 from core.jobs.store import Store
+from core.stop_flag import StopFlag
 from worker.launcher import Launcher
 from worker.settings import WorkerSettings
 settings = WorkerSettings()
 store = Store.open(settings.environment.database_url)
-Launcher(store, settings, threading.Event()).run(sys.argv[1])
+Launcher(store, settings, StopFlag()).run(sys.argv[1])
 """
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from core.stop_flag import StopFlag
 from worker.lifeline import Lifeline
 
 
@@ -17,7 +18,7 @@ class Line:
 
     silence: float = 60.0
     grace: float = 0.3
-    stopping: threading.Event = field(default_factory=threading.Event)
+    stopping: StopFlag = field(default_factory=StopFlag)
     killed: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:

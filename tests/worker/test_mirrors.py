@@ -1,7 +1,6 @@
 """Metrics in TensorBoard's own files, and never in the job's way."""
 
 import json
-import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from core.jobs.spec import IngestSpec
 from core.recorder import Recorder
+from core.stop_flag import StopFlag
 from tests.training.makers import policy_spec
 from worker.mirrors import MLFLOW, TENSORBOARD, Mirrored, TensorBoard, sinks
 from worker.recorder import FileRecorder
@@ -18,7 +18,7 @@ JOB = "job_0123456789abcdef"
 
 def recorder(run: Path, home: Path) -> Mirrored:
     run.mkdir(parents=True, exist_ok=True)
-    written = FileRecorder(run, threading.Event())
+    written = FileRecorder(run, StopFlag())
     return Mirrored(written, sinks(policy_spec(), JOB, home))
 
 
@@ -77,7 +77,7 @@ def test_a_tool_that_is_away_or_fails_stops_nothing(
         def scalars(self, *_: object) -> None:
             raise OSError("disk quota")
 
-    written = FileRecorder(tmp_path / "run", threading.Event())
+    written = FileRecorder(tmp_path / "run", StopFlag())
     spoilt = Mirrored(written, [Broken(tmp_path / "b")])
     spoilt.scalars(2, {"policy/return": 1.0})
     spoilt.scalars(3, {"policy/return": 1.0})

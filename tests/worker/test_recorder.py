@@ -2,7 +2,6 @@
 
 import json
 import math
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.recorder import Cancelled, Recorder
+from core.stop_flag import StopFlag
 from tests.jobs.makers import Clock
 from worker.recorder import FileRecorder, Rate
 
@@ -18,8 +18,8 @@ Opened = Callable[[], FileRecorder]
 
 
 @pytest.fixture
-def stop() -> threading.Event:
-    return threading.Event()
+def stop() -> StopFlag:
+    return StopFlag()
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def recorder(tmp_path: Path, stop: threading.Event, clock: Clock):  # type: ignore[no-untyped-def]
+def recorder(tmp_path: Path, stop: StopFlag, clock: Clock):  # type: ignore[no-untyped-def]
     opened = FileRecorder(tmp_path, stop, clock)
     yield opened
     opened.close()
@@ -66,7 +66,7 @@ def test_what_a_killed_writer_left_is_cut_to_whole_lines(
     whole = [json.dumps({"step": n, "time": 1.0, "values": {"loss": 1.0}}) for n in (1, 2)]
     content = "".join(f"{line}\n" for line in whole)
     (run / "metrics.jsonl").write_text(content[:cut])
-    recorder = FileRecorder(run, threading.Event())
+    recorder = FileRecorder(run, StopFlag())
     recorder.scalars(9, {"loss": 1.0})
     recorder.rewind(100)
     recorder.close()
@@ -114,7 +114,7 @@ def test_time_left_is_exact_at_constant_speed(
     assert left == pytest.approx(more * pause)
 
 
-def test_stop_is_raised_where_the_loop_asks(recorder: FileRecorder, stop: threading.Event) -> None:
+def test_stop_is_raised_where_the_loop_asks(recorder: FileRecorder, stop: StopFlag) -> None:
     recorder.raise_if_cancelled()
     stop.set()
     with pytest.raises(Cancelled):
