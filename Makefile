@@ -45,10 +45,10 @@ $(TOOLS): $(READY)
 	@touch $@
 
 test: $(TOOLS) ## The default tests
-	$(BIN)/pytest -q -n logical --maxprocesses 8 --dist loadfile
+	$(BIN)/pytest -q -n logical --maxprocesses 8 --dist loadfile --max-worker-restart 2 --session-timeout 1500
 
 test-slow: $(TOOLS) ## The tests that take minutes
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -m slow --timeout 7200
 
 test-gpu: $(READY) ## What needs a CUDA device, on one
 	$(BIN)/pytest -q -m gpu tests/gpu
@@ -57,7 +57,7 @@ test-malformed: $(READY) ## A thousand malformed uploads through the service; wr
 	$(BIN)/python -m tests.malformed
 
 test-faults: $(TOOLS) ## Kill, pause, cut and fill up in full, for hours; writes benchmarks/results/faults.json
-	FOGLAB_FAULTS=long FOGLAB_FAULTS_RESULTS=benchmarks/results/faults.json $(BIN)/pytest -q tests/faults tests/jobs/test_histories.py
+	FOGLAB_FAULTS=long FOGLAB_FAULTS_RESULTS=benchmarks/results/faults.json $(BIN)/pytest -q --timeout 14400 tests/faults tests/jobs/test_histories.py
 
 test-api-fuzz: $(TOOLS) ## 5,000 cases of schemathesis on each database
 	$(BIN)/python -m tests.api.contract --cases 5000

@@ -1,11 +1,14 @@
 """Both databases, migrated once per session and copied for each test."""
 
+import contextlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -18,9 +21,32 @@ from tests.faults.conftest import record  # noqa: F401
 # Test files run side by side, one per core; torch, loaded later, would take all cores for each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+_RUN = "PYTEST_RUN"
+"""Tells the processes of one run from others."""
+os.environ.setdefault(_RUN, str(os.getpid()))
+
 # A busy machine is slow, not wrong.
 settings.register_profile("foglab", deadline=None)
 settings.load_profile("foglab")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Tell a failure at once: a run that is stopped from outside prints no summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        sys.stdout.write(
+            f"\n{report.nodeid} failed in {report.when}\n{report.longreprtext[-4000:]}\n"
+        )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End what a test process that had to be killed left running, and may hold the output open."""
+    if hasattr(session.config, "workerinput"):
+        return
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            ours = process.environ().get(_RUN) == os.environ[_RUN]
+            if ours and process.pid != os.getpid() and process.ppid() != os.getpid():
+                process.kill()
 
 
 @pytest.fixture(scope="session")
