@@ -18,6 +18,7 @@ from core.data.dataset import (
     EpisodeInfo,
     Split,
 )
+from core.data.early_sync import EarlySync
 from core.data.episode import Episode, EpisodeError
 from core.data.stats import Moments
 from core.disk import make_room
@@ -35,6 +36,7 @@ class DatasetWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._files: dict[str, BinaryIO] = {}
+        self._early = EarlySync()
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._lengths: list[int] = []
         self._sources: list[str] = []
@@ -52,6 +54,7 @@ class DatasetWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._early.close()
         for file in self._files.values():
             file.close()
 
@@ -96,6 +99,7 @@ class DatasetWriter:
         goals: Sequence[GoalFrame] = (),
     ) -> Dataset:
         """Close the arrays, choose the split, write the index and `dataset.json`."""
+        self._early.wait()
         for file in self._files.values():
             file.close()
         splits = self._kept_splits() or choose_split(len(self), validation_fraction, seed)
@@ -156,6 +160,8 @@ class DatasetWriter:
         self._files[field].write(rows.data)
         if field in _PER_STEP:
             self._files[field].write(bytes(rows[:1].nbytes))
+        if field == "frames":
+            self._early.wrote(self._files[field], rows.nbytes)
 
     def _infos(self, splits: list[Split]) -> list[EpisodeInfo]:
         starts = np.cumsum([0, *self._lengths[:-1]]).tolist()

@@ -17,7 +17,7 @@ from typing import IO, BinaryIO
 class Limits:
     """What an archive may expand to."""
 
-    entries: int = 100_000
+    entries: int = 300_000
     expanded_bytes: int = 256 << 30
     ratio: float = 500.0
     """Expanded to packed bytes. Plain renderings pack at 200 : 1, zip bombs near 1000 : 1."""

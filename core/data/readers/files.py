@@ -21,6 +21,7 @@ from core.data.readers.archive import (
     stored_section,
 )
 from core.data.readers.base import FORMATS_PAGE, LogError
+from core.data.readers.zip_index import ZipIndex
 
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
 """What a damaged entry raises."""
@@ -69,7 +70,9 @@ class ZipFiles:
         except BadArchive as error:
             self._file.close()
             raise LogError(f"{label} {error}, then upload it again") from error
-        self._infos = {i.filename: i for i in self._archive.infolist() if not i.is_dir()}
+        self._infos = ZipIndex(self._archive.infolist())
+        self._archive.filelist.clear()
+        self._archive.NameToInfo.clear()
         self.names = _ordered(self._infos)
         self._copies: tempfile.TemporaryDirectory[str] | None = None
         self._local: dict[str, Path] = {}
@@ -218,10 +221,9 @@ def in_words(error: object) -> str:
     return str(error)
 
 
-def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sorts `ep_2` before `ep_10`."""
-    parts = re.findall(r"\d{1,18}|\D+", name)
-    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts)
+def natural_key(name: str) -> str:
+    """Sorts `ep_2` before `ep_10`, by putting a number's length before it."""
+    return re.sub(r"0*([0-9]+)", lambda m: chr(len(m[1])) + m[1], name)
 
 
 def _ordered(names: Iterable[str]) -> tuple[str, ...]:

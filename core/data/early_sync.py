@@ -1,0 +1,35 @@
+"""Lets the disk work while a large file is still being written."""
+
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import BinaryIO
+
+_EVERY_BYTES = 32 << 20
+
+
+class EarlySync:
+    """Syncs files in a thread of its own; one who syncs them at the end then waits for little."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "early-sync")
+        self._written = 0
+        self._running: Future[None] | None = None
+
+    def wrote(self, file: BinaryIO, count: int) -> None:
+        """Tell of bytes written; `OSError` if earlier ones did not reach the disk."""
+        self._written += count
+        if self._written >= _EVERY_BYTES and (self._running is None or self._running.done()):
+            self.wait()
+            self._written = 0
+            file.flush()
+            self._running = self._thread.submit(os.fdatasync, file.fileno())
+
+    def wait(self) -> None:
+        """Until what was begun is done; `OSError` if it failed."""
+        if self._running:
+            self._running.result()
+            self._running = None
+
+    def close(self) -> None:
+        """End the thread; files may be closed after this."""
+        self._thread.shutdown()
