@@ -85,7 +85,7 @@ CMD ["streamlit", "run", "dashboard/streamlit_app.py", "--server.address=0.0.0.0
 
 FROM base AS ingest
 COPY --from=ingest-venv /venv /venv
-COPY core/__init__.py core/artifacts.py core/disk.py core/logs.py core/pictures.py core/recorder.py core/
+COPY core/__init__.py core/artifacts.py core/disk.py core/logs.py core/pictures.py core/recorder.py core/stop_flag.py core/
 COPY core/data core/data
 COPY core/jobs core/jobs
 COPY core/sandbox core/sandbox
