@@ -1,8 +1,10 @@
 """Lets the disk work while a large file is still being written."""
 
-import os
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import BinaryIO
+
+from core.artifacts import sync
 
 _EVERY_BYTES = 32 << 20
 
@@ -22,7 +24,7 @@ class EarlySync:
             self.wait()
             self._written = 0
             file.flush()
-            self._running = self._thread.submit(os.fdatasync, file.fileno())
+            self._running = self._thread.submit(sync, Path(file.name))
 
     def wait(self) -> None:
         """Until what was begun is done; `OSError` if it failed."""

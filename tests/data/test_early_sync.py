@@ -1,7 +1,6 @@
 """Files that are synced while they are written."""
 
 import errno
-import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from core.data.early_sync import EarlySync
 def test_bytes_are_synced_before_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     monkeypatch.setattr(early_sync, "_EVERY_BYTES", 100)
-    monkeypatch.setattr(os, "fdatasync", lambda fd: synced.append(os.fstat(fd).st_size))
+    monkeypatch.setattr(early_sync, "sync", lambda path: synced.append(path.stat().st_size))
     sync = EarlySync()
     with (tmp_path / "a").open("wb") as file:
         for _ in range(3):
@@ -25,11 +24,11 @@ def test_bytes_are_synced_before_the_end(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_failure_of_the_disk_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: int) -> None:
+    def refuse(_: Path) -> None:
         raise OSError(errno.EIO, "the disk is broken")
 
     monkeypatch.setattr(early_sync, "_EVERY_BYTES", 100)
-    monkeypatch.setattr(os, "fdatasync", refuse)
+    monkeypatch.setattr(early_sync, "sync", refuse)
     sync = EarlySync()
     with (tmp_path / "a").open("wb") as file:
         sync.wrote(file, 100)

@@ -223,7 +223,7 @@ def in_words(error: object) -> str:
 
 def natural_key(name: str) -> str:
     """Sorts `ep_2` before `ep_10`, by putting a number's length before it."""
-    return re.sub(r"0*([0-9]+)", lambda m: chr(len(m[1])) + m[1], name)
+    return re.sub(r"0*([0-9]{1,18})", lambda m: chr(len(m[1])) + m[1], name)
 
 
 def _ordered(names: Iterable[str]) -> tuple[str, ...]:
