@@ -23,11 +23,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _RUN = "PYTEST_RUN"
 """Tells the processes of one run from others."""
-os.environ.setdefault(_RUN, str(os.getpid()))
 
 # A busy machine is slow, not wrong.
 settings.register_profile("foglab", deadline=None)
 settings.load_profile("foglab")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the run, for all processes that it starts; a run inside a test is one of its own."""
+    if not hasattr(config, "workerinput"):
+        os.environ[_RUN] = str(os.getpid())
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -38,6 +43,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         )
 
 
+@pytest.hookimpl(trylast=True)  # after the fixtures of a run that was interrupted
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End what a test process that had to be killed left running, and may hold the output open."""
     if hasattr(session.config, "workerinput"):
