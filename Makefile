@@ -29,11 +29,12 @@ demo: $(READY) ## Logs to policy in one run; KEEP=0 leaves after the summary
 up: $(READY) ## Start the service alone
 	@$(BIN)/foglab up
 
-# The tests use a real browser, a real PostgreSQL and strace; Debian has them.
+# The tests use a real browser, a real PostgreSQL, strace and faketime; Debian has them.
 $(TOOLS): $(READY)
 	@missing=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v strace >/dev/null || missing="$$missing strace"; \
+	command -v faketime >/dev/null || missing="$$missing faketime"; \
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

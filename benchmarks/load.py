@@ -2,7 +2,8 @@
 
 Starts the real service on a new SQLite database, asks with `wrk` (Debian: apt-get install wrk),
 uploads with a client of its own, and writes `<results>/load.json`. Client and server share the
-machine: figures are floors. `--minutes 120` asks on for so long and records whether memory, open
+machine: figures are floors. An API without our promises (`benchmarks.plain_api`) is asked the
+same in the same run, for a machine may be half as fast as another. `--minutes 120` asks on for so long and records whether memory, open
 files and threads grow (the soak of P26).
 """
 
@@ -66,9 +67,31 @@ class Api:
     url: str
     token: str
     process: psutil.Process
-    store: Store
     job: str
     upload: str
+
+
+@contextmanager
+def running_plain(home: Path) -> Iterator[Api]:
+    """`python -m benchmarks.plain_api`: the yardstick."""
+    database, token = ["--database", str(home / "plain.db")], "plain"
+    with listen("API", 0, 0) as socket, (home / "plain.log").open("wb") as log:
+        descriptor = str(socket.fileno())
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "benchmarks.plain_api"),
+                *("--fd", descriptor, "--token", token, *database),
+            ],
+            stderr=log,
+            pass_fds=(int(descriptor),),
+        )
+        try:
+            address = f"http://127.0.0.1:{socket.getsockname()[1]}"
+            _wait(f"{address}/openapi.json", process)
+            yield Api(address, token, psutil.Process(process.pid), "job", "none")
+        finally:
+            process.kill()
+            process.wait(20)
 
 
 @contextmanager
@@ -91,9 +114,9 @@ def running_api(home: Path) -> Iterator[Api]:
         )
         try:
             address = f"http://127.0.0.1:{socket.getsockname()[1]}"
-            _wait(address, process)
+            _wait(f"{address}/healthz", process)
             token = store.create_token("load")
-            yield Api(address, token, psutil.Process(process.pid), store, job, upload)
+            yield Api(address, token, psutil.Process(process.pid), job, upload)
         finally:
             process.terminate()
             process.wait(20)
@@ -126,6 +149,17 @@ def ask(api: Api, work: Path, method: str, path: str, connections: int, seconds:
         "refused": told["refused"],
         "broken": told["broken"],
         "api_cpu_ms_per_request": round(1000 * cpu / max(1, told["requests"]), 3),
+    }
+
+
+def answers(api: Api, work: Path, seconds: int) -> dict[str, Any]:
+    """GETs, POSTs, and GETs of more clients than it has threads."""
+    one = f"/api/v1/jobs/{api.job}"
+    ask(api, work, "GET", one, 4, 3)  # warm up
+    return {
+        "get": ask(api, work, "GET", one, 32, seconds),
+        "post": ask(api, work, "POST", "/api/v1/jobs", 16, seconds),
+        "overload": ask(api, work, "GET", one, 128, seconds),
     }
 
 
@@ -223,7 +257,7 @@ def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            httpx.get(f"{address}/healthz").raise_for_status()
+            httpx.get(address).raise_for_status()
             return
         except httpx.HTTPError:
             time.sleep(0.2)
@@ -246,19 +280,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=given.home) as folder:
         work = Path(folder)
         (work / "home").mkdir()
+        found: dict[str, Any] = {"bars": BARS, "load_average_before": os.getloadavg()[0]}
+        if not given.minutes:
+            with running_plain(work) as plain:
+                found["plain"] = answers(plain, work, given.seconds)
+                say(found["plain"])
         with running_api(work / "home") as api:
-            one = f"/api/v1/jobs/{api.job}"
-            ask(api, work, "GET", one, 4, 3)  # warm up
-            found: dict[str, Any] = {"bars": BARS, "load_average_before": os.getloadavg()[0]}
             if given.minutes:
                 found["soak"] = soak(api, work, given.minutes, say)
             else:
-                found["get"] = ask(api, work, "GET", one, 32, given.seconds)
-                say(found["get"])
-                found["post"] = ask(api, work, "POST", "/api/v1/jobs", 16, given.seconds)
-                say(found["post"])
-                found["overload"] = ask(api, work, "GET", one, 128, given.seconds)
-                say(found["overload"])
+                found |= answers(api, work, given.seconds)
+                found["of_plain"] = {
+                    name: round(found[name]["per_second"] / found["plain"][name]["per_second"], 2)
+                    for name in ("get", "post", "overload")
+                }
+                say({k: found[k] for k in ("get", "post", "overload", "of_plain")})
                 found["uploads"] = upload_at_once(api, 8, given.megabytes << 20)
                 say(found["uploads"])
             found["load_average_after"] = os.getloadavg()[0]

@@ -154,8 +154,21 @@ def _changed(page: Page, act: Callable[[], object], sign: object) -> float:
     return time.monotonic() - started
 
 
+def _settled(page: Page, seconds: float = 0.5) -> None:
+    """No script runs for so long: what a script that just began draws anew takes no click."""
+    page.wait_for_function(
+        f"""() => {{
+            if (!document.querySelector("{QUIET}")) window.since = null;
+            else window.since ??= performance.now();
+            return window.since && performance.now() - window.since > {1000 * seconds};
+        }}""",
+        polling=20,
+    )
+
+
 def _quiet(page: Page, act: Callable[[], object]) -> float:
     """Streamlit marks its root while a script runs; a click is noticed within a few ms."""
+    _settled(page)
     page.evaluate(
         "() => { const app = document.querySelector(\"[data-testid='stApp']\"); window.ran = false;"
         "new MutationObserver(() => { window.ran = true; }).observe(app, {attributes: true,"

@@ -1,5 +1,10 @@
-"""Where tensors live: random numbers, batches and precision, without making the host wait."""
+"""Where tensors live: random numbers, batches and precision, without making the host wait.
 
+`python -m core.devices` says in JSON what there is to compute on.
+"""
+
+import json
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 
@@ -68,3 +73,17 @@ def casts_kept(device: torch.device, wanted: bool) -> AbstractContextManager[obj
     if not (wanted and has_bf16(device.type)):
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
+
+
+def describe() -> dict[str, object]:
+    """Version of torch, names of the GPUs that it can use, and whether it computes in bfloat16."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "torch": torch.__version__,
+        "gpus": gpus,
+        "bf16": has_bf16("cuda" if gpus else "cpu"),
+    }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(describe()) + "\n")

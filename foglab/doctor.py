@@ -2,42 +2,34 @@
 
 import importlib.metadata
 import importlib.util
+import json
 import os
 import shutil
-import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from core.jobs.database import sqlite_is_safe, sqlite_module
 from core.jobs.environment import Environment
 from foglab.client import ServiceClient
-from foglab.transport import ServiceError
+from foglab.finding import Finding
+from foglab.running import running
 
 MIN_FREE_BYTES = 5 << 30
-SAFE_SQLITE = (3, 51, 3)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check: whether it is well, and if not, what to do."""
-
-    what: str
-    well: bool
-    told: str
+_TORCH_SECONDS = 120.0
 
 
 def findings(environment: Environment, client: Callable[[], ServiceClient]) -> list[Finding]:
     """All checks; none of them changes anything."""
     return [
         _python(),
-        *_packages(),
+        *_packages(environment),
         _sqlite(environment),
         *_home(environment.home),
         _isolation(),
-        _database(environment),
-        _service(client),
         _processors(),
+        *running(environment, client),
     ]
 
 
@@ -47,23 +39,24 @@ def _python() -> Finding:
     return Finding("Python", well, version if well else f"{version}; use 3.11 or 3.12")
 
 
-def _packages() -> Iterator[Finding]:
+def _packages(environment: Environment) -> Iterator[Finding]:
+    """Each container of a lab has only what its program needs; one machine needs all."""
     for name in ("torch", "celery", "fastapi", "streamlit", "av"):
         try:
             yield Finding(name, True, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(name, False, "is not installed; run `make setup` again")
+            if environment.database_url.startswith("sqlite"):
+                yield Finding(name, False, "is not installed; run `make setup` again")
 
 
 def _sqlite(environment: Environment) -> Finding:
+    """The library that is really loaded: a package's number does not tell."""
     if not environment.database_url.startswith("sqlite"):
         return Finding("SQLite", True, "not used")
-    if importlib.util.find_spec("pysqlite3") is not None:
-        return Finding("SQLite", True, f"pysqlite3 {importlib.metadata.version('pysqlite3')}")
-    version = sqlite3.sqlite_version
-    if sqlite3.sqlite_version_info >= SAFE_SQLITE:
-        return Finding("SQLite", True, version)
-    return Finding("SQLite", True, f"{version}, too old for WAL: slower journal is used")
+    told = f"{sqlite_module().sqlite_version} of {sqlite_module().__name__.split('.')[0]}"
+    if sqlite_is_safe():
+        return Finding("SQLite", True, told)
+    return Finding("SQLite", True, f"{told}, too old for WAL: slower journal is used")
 
 
 def _home(home: Path) -> Iterator[Finding]:
@@ -87,39 +80,23 @@ def _isolation() -> Finding:
     return Finding("Isolation", found.full, f"uploads are read under {told}")
 
 
-def _database(environment: Environment) -> Finding:
-    from core.jobs.errors import StoreError
-    from core.jobs.store import Store
-
-    path = environment.database_url.removeprefix("sqlite:///")
-    if environment.database_url.startswith("sqlite") and not Path(path).exists():
-        return Finding("Database", False, f"{path} does not exist; `foglab up` makes it")
-    try:
-        store = Store.open(environment.database_url)
-        try:
-            counts = store.counts()
-        finally:
-            store.close()
-    except StoreError as error:
-        return Finding("Database", False, f"{error}; check FOGLAB_DATABASE_URL")
-    return Finding(
-        "Database", True, ", ".join(f"{n} {s}" for s, n in counts.items() if n) or "empty"
-    )
-
-
-def _service(client: Callable[[], ServiceClient]) -> Finding:
-    try:
-        with client() as service:
-            service.ready()
-            service.jobs(limit=1)
-            return Finding("Service", True, f"{service.url} answers and takes the token")
-    except ServiceError as error:
-        return Finding("Service", False, str(error))
-
-
 def _processors() -> Finding:
+    """What torch can use, against what the machine has."""
     devices = sorted(Path("/dev").glob("nvidia[0-9]*"))
-    gpus = f", {len(devices)} NVIDIA device{'s' if len(devices) != 1 else ''}"
-    return Finding(
-        "Processors", True, f"{os.cpu_count()} CPU cores{gpus if devices else ', no GPU'}"
-    )
+    cores = f"{os.cpu_count()} CPU cores"
+    if importlib.util.find_spec("torch") is None:
+        return Finding("Processors", True, f"{cores}; no torch: models run in other programs")
+    command = [sys.executable, "-m", "core.devices"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_TORCH_SECONDS, check=True
+        )
+        found = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        return Finding("Processors", False, f"torch cannot be loaded: {error}; `make setup` again")
+    if devices and not found["gpus"]:
+        told = f"{len(devices)} NVIDIA devices that torch {found['torch']} cannot use"
+        return Finding("Processors", False, f"{cores}, {told}; install its CUDA build")
+    gpus = ", ".join(found["gpus"]) or "no GPU"
+    kind = "bfloat16" if found["bf16"] else "float32, for want of bfloat16"
+    return Finding("Processors", True, f"{cores}, {gpus}; trains in {kind}")

@@ -21,21 +21,24 @@ _START_SECONDS = 60
 _PR_SET_PDEATHSIG = 1
 
 
-@contextmanager
-def server() -> Iterator[Path]:
-    """Folder of the socket of a fresh server; superuser `foglab`, no password."""
-    binaries = _binaries()
-    folder = Path(tempfile.mkdtemp(prefix="foglab-pg-", dir=scratch()))
-    who = _who(folder)
-    try:
-        initdb = [binaries / "initdb", "-D", folder / "data", "-U", "foglab", "-A", "trust", "-N"]
+class Server:
+    """A fresh server in a folder, reached by the socket in it; superuser `foglab`, no password."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._binaries, self._who = folder, _binaries(), _who(folder)
+        initdb = [self._binaries / "initdb", "-D", folder / "data", "-U", "foglab", "-A", "trust"]
         subprocess.run(
-            [*initdb, "--no-locale", "-E", "UTF8"], check=True, capture_output=True, **who
+            [*initdb, "-N", "--no-locale", "-E", "UTF8"],
+            check=True,
+            capture_output=True,
+            **self._who,
         )
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
                 [
-                    *(binaries / "postgres", "-D", folder / "data", "-k", folder),
+                    *(self._binaries / "postgres", "-D", self.folder / "data", "-k", self.folder),
                     # No port; and tests may lose their data with the machine.
                     *("-c", "listen_addresses=", "-c", "fsync=off"),
                     *("-c", "shared_buffers=32MB", "-c", "max_connections=60"),
@@ -44,16 +47,36 @@ def server() -> Iterator[Path]:
                 stderr=log,
                 # A killed test session leaves no server. (Set after the change of user.)
                 preexec_fn=partial(ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, signal.SIGQUIT),
-                **who,
+                **self._who,
             )
+        _wait(self.folder, self._process)
+
+    def stop_at_once(self) -> None:
+        """As `pg_ctl stop -m immediate`: nothing is finished, the next start recovers."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(20)
+
+
+@contextmanager
+def stoppable() -> Iterator[Server]:
+    """A running server that the test may stop and start."""
+    folder = Path(tempfile.mkdtemp(prefix="foglab-pg-", dir=scratch()))
+    try:
+        one = Server(folder)
         try:
-            _wait(folder, process)
-            yield folder
+            one.start()
+            yield one
         finally:
-            process.send_signal(signal.SIGQUIT)  # at once: the data is thrown away
-            process.wait(20)
+            one.stop_at_once()
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def server() -> Iterator[Path]:
+    """Folder of the socket of a running server."""
+    with stoppable() as one:
+        yield one.folder
 
 
 def scratch() -> str | None:

@@ -31,7 +31,7 @@ class Database:
         sqlite = self.engine.dialect.name == "sqlite"
         # A read of a few rows takes no longer than the reading: neither a network nor, as
         # write-ahead logging keeps them apart, a writer is in between.
-        self.waits_for_nobody = sqlite and sqlite_module().sqlite_version_info >= _SAFE_WAL
+        self.waits_for_nobody = sqlite and sqlite_is_safe()
         # SQLite's own waiting is polling without order; threads of one process queue here instead.
         self._turn = threading.Lock() if self.engine.dialect.name == "sqlite" else nullcontext()
 
@@ -82,7 +82,7 @@ def make_engine(url: str, *, statement_seconds: float | None = 10.0) -> Engine:
 def _sqlite_engine(url: URL) -> Engine:
     module = sqlite_module()
     engine = create_engine(url, module=module, connect_args={"timeout": BUSY_SECONDS})
-    journal = "WAL" if module.sqlite_version_info >= _SAFE_WAL else "TRUNCATE"
+    journal = "WAL" if sqlite_is_safe() else "TRUNCATE"
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -110,6 +110,11 @@ def sqlite_module() -> ModuleType:
         return importlib.import_module("pysqlite3.dbapi2")
     except ImportError:
         return importlib.import_module("sqlite3.dbapi2")
+
+
+def sqlite_is_safe() -> bool:
+    """Whether the SQLite in use may have several processes on a write-ahead log."""
+    return bool(sqlite_module().sqlite_version_info >= _SAFE_WAL)
 
 
 def _conflict(error: Exception) -> bool:

@@ -7,11 +7,15 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from core.jobs.database import make_engine
 from core.jobs.environment import Environment
+from core.jobs.errors import StoreUnavailable
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x0F061AB  # any constant; all migrating processes take the same advisory lock
@@ -32,6 +36,26 @@ def upgrade(url: str, revision: str = "head") -> None:
                 command.upgrade(_config(connection), revision)
     finally:
         engine.dispose()
+
+
+def revisions(url: str) -> tuple[str | None, str | None]:
+    """Revision of the schema that a database has, and the newest; None: it has no tables.
+
+    Changes nothing. Raises `StoreUnavailable` if it cannot be asked.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
+        raise StoreUnavailable(f"{parsed.database} does not exist; `foglab up` makes it")
+    engine = make_engine(url)
+    try:
+        with engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+            newest = ScriptDirectory.from_config(_config(connection)).get_current_head()
+    except DBAPIError as error:
+        raise StoreUnavailable(str(error.orig)) from error
+    finally:
+        engine.dispose()
+    return found, newest
 
 
 def _config(connection: Connection) -> Config:

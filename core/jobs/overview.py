@@ -33,6 +33,13 @@ class Overviews(Rows):
 
         return self.database.read(work)
 
+    def seconds_ahead(self) -> float:
+        """How far our clock is ahead of that of the database's machine; 0 for a file."""
+        if self.database.engine.dialect.name == "sqlite":
+            return 0.0
+        told = select(func.extract("epoch", func.clock_timestamp()))
+        return self.clock() - float(self.database.read(lambda c: c.scalar(told)) or 0.0)
+
     def check_writable(self) -> None:
         """Write a row, durably, and change nothing. Raises `StoreUnavailable`."""
         row = projects.c.name == DEFAULT_PROJECT

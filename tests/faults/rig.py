@@ -45,7 +45,7 @@ class Rig:
         """Have jobs count instead of training; see tests/worker/overlay."""
         self.environ["PYTHONPATH"] = os.pathsep.join([str(OVERLAY), str(REPOSITORY)])
 
-    def start(self, command: list[str], log: str) -> subprocess.Popen[bytes]:
+    def start(self, command: list[str], log: str, **environ: str) -> subprocess.Popen[bytes]:
         with (self.home / log).open("ab") as file:
             process = subprocess.Popen(
                 # tied to this session's life: a killed test leaves no worker behind
@@ -53,18 +53,18 @@ class Rig:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=self.environ,
+                env={**self.environ, **environ},
             )
         self._running.append(process)
         return process
 
     def worker(
-        self, app: str = "worker.app", queues: str = "gpu,ingest"
+        self, app: str = "worker.app", queues: str = "gpu,ingest", **environ: str
     ) -> subprocess.Popen[bytes]:
         celery = [sys.executable, "-m", "celery", "-A", app, "worker", "-l", "INFO"]
         quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         name = f"w{len(self._running)}@%h"
-        process = self.start([*celery, "-Q", queues, "-n", name, *quiet], "worker.log")
+        process = self.start([*celery, "-Q", queues, "-n", name, *quiet], "worker.log", **environ)
         self.workers.append(process)
         return process
 

@@ -4,8 +4,6 @@ import hashlib
 import os
 import random
 import socket
-import subprocess
-import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable
@@ -15,31 +13,18 @@ import httpx
 
 from core.jobs.store import Store
 from tests.faults.conftest import Record, rounds
+from tests.faults.lab import Api
 from tests.faults.rig import Rig, ended
-from tests.faults.test_broker_cuts import free_port
-from tests.worker.conftest import wait_until
 
 CHUNK = "application/offset+octet-stream"
 
 
-class Server:
+class Server(Api):
     """The API, and a client that misbehaves."""
 
     def __init__(self, rig: Rig) -> None:
-        self.rig, self.port = rig, free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        token = rig.store.create_token("me")
-        self.client = httpx.Client(
-            base_url=self.url,
-            headers={"Authorization": f"Bearer {token}", "Tus-Resumable": "1.0.0"},
-            timeout=60,
-        )
-        self.start()
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "api", "--port", str(self.port)]
-        self.process: subprocess.Popen[bytes] = self.rig.start(command, "api.log")
-        wait_until(self._answers, 120)
+        super().__init__(rig)
+        self.client.headers["Tus-Resumable"] = "1.0.0"
 
     def create(self, data: bytes) -> str:
         digest = b64encode(hashlib.sha256(data).hexdigest().encode()).decode()
@@ -79,16 +64,6 @@ class Server:
             if answer.status_code != 423 or time.monotonic() > deadline:
                 return answer
             time.sleep(0.02)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def _answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
-        except httpx.HTTPError:
-            return False
 
 
 def test_upload_that_is_cut_ends_with_the_right_bytes(

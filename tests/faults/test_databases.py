@@ -53,6 +53,32 @@ def test_acknowledged_rows_survive_kill_9(
     record("P14", what=f"kill -9 of a writer, {kind}", tried=kills, held=kills, rows_kept=kept)
 
 
+def test_acknowledged_rows_survive_a_server_that_stops_at_once(
+    tmp_path: Path, open_store: Callable[..., Store], record: Record
+) -> None:
+    """PostgreSQL ends without a word while four processes write, and recovers at its start."""
+    chance = random.Random(3)
+    stops, kept = rounds(2, 50), 0
+    with postgres.stoppable() as server, Forker() as forker:
+        postgres.execute(server.folder, "CREATE DATABASE stopped")
+        url = postgres.address(server.folder, "stopped")
+        upgrade(url)
+        upload = ingest(open_store(url)).upload
+        for n in range(stops):
+            logs = [tmp_path / f"{n}-{i}" for i in range(4)]
+            children = [forker.start("write", url, upload, log) for log in logs]
+            wait_until(lambda logs=logs: all(x.exists() and x.stat().st_size for x in logs), 60)
+            time.sleep(chance.uniform(0, 0.2))
+            server.stop_at_once()
+            for child in children:
+                forker.kill(child)
+            acknowledged = {i for log in logs for i in log.read_text().split()}
+            server.start()
+            assert acknowledged <= set(open_store(url).job_ids())
+            kept += len(acknowledged)
+    record("P14", what="PostgreSQL stopped at once", tried=stops, held=stops, rows_kept=kept)
+
+
 def _check_integrity(url: str, store: Store) -> None:
     if url.startswith("sqlite"):
         told = store.database.read(lambda c: c.exec_driver_sql("PRAGMA integrity_check").scalar())

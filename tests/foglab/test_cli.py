@@ -269,15 +269,6 @@ def test_logs_are_made_as_the_demo_makes_them(tmp_path: Path) -> None:
     assert "dance" in foglab("make-logs", "dance", str(target), status=1).stderr
 
 
-def test_doctor_is_well_with_a_running_service(
-    service: Service, settings: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home = service.app.state.services.settings.home
-    monkeypatch.setenv("FOGLAB_HOME", str(home))
-    monkeypatch.setenv("FOGLAB_DATABASE_URL", service.app.state.services.settings.database_url)
-    assert "wrong" not in foglab("doctor", service=service).output
-
-
 def test_fields_are_json_or_text() -> None:
     assert values(["steps=5", "name=logs", "channels=[1, 2]", "x=true"]) == {
         "steps": 5,

@@ -77,6 +77,25 @@ def test_api_takes_the_first_token_and_nothing_else(service: Addresses, home: Pa
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
+def test_doctor_finds_nothing_wrong(service: Addresses, home: Path) -> None:
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("FOGLAB_")}
+    doctor = [sys.executable, "-m", "foglab.cli", "--json", "doctor"]
+
+    def wrong() -> list[dict[str, Any]]:
+        done = subprocess.run(
+            doctor,
+            env={**environ, "FOGLAB_HOME": str(home)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        found: list[dict[str, Any]] = json.loads(done.stdout)
+        assert {f["what"] for f in found} >= {"Broker", "Workers", "Simulator", "Dashboard"}
+        return [f for f in found if not f["well"] and f["what"] not in ("Isolation", "Disk")]
+
+    wait_until(lambda: not wrong(), 120)  # workers speak up once they have loaded
+
+
 def test_dashboard_answers_and_is_named(service: Addresses) -> None:
     assert service.dashboard_url is not None
     assert httpx.get(service.dashboard_url).status_code == 200
