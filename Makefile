@@ -45,8 +45,10 @@ $(TOOLS): $(READY)
 	fi
 	@touch $@
 
+# A test process that crashes ends the run: one that took its place would wait for work for ever.
 test: $(TOOLS) ## The default tests
-	$(BIN)/pytest -q -n logical --maxprocesses 8 --dist loadfile --max-worker-restart 2 --session-timeout 1500
+	timeout --foreground -s INT -k 30 1600 \
+	$(BIN)/pytest -q -n logical --maxprocesses 8 --dist loadfile --max-worker-restart 0
 
 test-slow: $(TOOLS) ## The tests that take minutes
 	$(BIN)/pytest -q -m slow --timeout 7200

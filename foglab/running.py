@@ -6,6 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from kombu import Connection
 from kombu.exceptions import KombuError
@@ -22,7 +23,7 @@ from foglab.finding import Finding
 from foglab.installation import state_file
 from foglab.transport import ServiceError
 
-SECONDS = 3.0
+SECONDS = 3
 """A program that answers at all answers sooner."""
 MAX_CLOCK_SECONDS = 5.0
 """Wrong clocks harm no job (leases are counted by own clocks), but times on pages and logs."""
@@ -86,11 +87,14 @@ def _broker(environment: Environment) -> Finding:
     ) and not environment.database_url.startswith("sqlite"):
         return Finding("Broker", True, "not this program's: it has no FOGLAB_BROKER_URL")
     options = {"socket_timeout": SECONDS, "socket_connect_timeout": SECONDS}
+    connection = Connection(environment.broker_url, transport_options=options)
+    refusals: Any = connection.connection_errors
     try:
-        with Connection(environment.broker_url, transport_options=options) as connection:
+        with connection:
             connection.ensure_connection(max_retries=1, timeout=SECONDS)
-            version = connection.default_channel.client.info("server")["redis_version"]
-    except (OSError, KombuError, *Connection(environment.broker_url).connection_errors) as error:
+            channel: Any = connection.default_channel
+            version = channel.client.info("server")["redis_version"]
+    except (OSError, KombuError, *refusals) as error:
         told = f"does not answer ({error}); workers look for jobs themselves, seconds later"
         return Finding("Broker", False, f"{told}; check FOGLAB_BROKER_URL, or `foglab up`")
     return Finding("Broker", True, f"Redis {version} answers")

@@ -1,6 +1,7 @@
 """P8: no clock that is wrong makes a job start twice or lose its lease."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ WRONG = [("+2h", "-2h"), ("-2h", "+2h"), ("+0 x1.10", "+0 x0.90"), ("+0 x0.90", 
 
 
 class Clock:
-    """The wall clock of one process, by libfaketime: what `set` says holds within 0.2 s."""
+    """The wall clock of one process, by libfaketime: what `set` says holds within a second or two."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -23,7 +24,7 @@ class Clock:
         self.environ = {
             "LD_PRELOAD": str(_library()),
             "FAKETIME_TIMESTAMP_FILE": str(file),
-            "FAKETIME_CACHE_DURATION": "0",
+            "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # no step of a wall clock moves it
             "DONT_FAKE_MONOTONIC": "1",
         }
@@ -83,6 +84,7 @@ def test_clock_that_is_set_wrong_is_what_the_process_sees(
 ) -> None:
     """Or the tests above would show nothing."""
     clocks["worker"].set("+2h")
+    time.sleep(2.5)
     job = lab.until_final(lab.post())
     clocks["worker"].set("+0")
     assert job.finished_at is not None
