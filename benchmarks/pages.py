@@ -6,8 +6,9 @@ Fills an empty home (kept for the next call), starts API and dashboard without w
 every page in headless Chromium. *First paint* is from entering the address, signed in, until the
 page's heading and first content are there. *Interaction* is from a click until the dashboard has
 finished drawing what it asked for. Both are medians of `--runs` rounds after one that warms up;
-`api_seconds` is how long the API alone takes for a heavy listing. `--watch 3600` then leaves
-one job's page open for that many seconds and reports the memory of API and dashboard.
+`api_seconds` is how long the API alone takes for a heavy listing. `--watch 3600` leaves the page
+of jobs, which looks for news all the time, open for that many seconds and reports the memory of
+API, dashboard and browser; with `--runs 0 --results …/pages_watch.json` it does only that.
 """
 
 import argparse
@@ -55,8 +56,10 @@ def main() -> None:
     token = kept.read_text()
     upgrade(f"sqlite:///{chosen.home / 'foglab.db'}")  # it may be of an older version
     with front(chosen.home) as served:
-        found = measure(served, token, chosen.runs)
-        found["api_seconds"] = {n: _asked(served, token, p) for n, p in LISTINGS.items()}
+        found: dict[str, object] = {}
+        if chosen.runs:
+            found = measure(served, token, chosen.runs)
+            found["api_seconds"] = {n: _asked(served, token, p) for n, p in LISTINGS.items()}
         if chosen.watch:
             found["watched"] = watch(served, token, chosen.watch)
     load = os.getloadavg()
@@ -193,7 +196,7 @@ def _asked(served: Front, token: str, path: str) -> float:
 def watch(served: Front, token: str, seconds: float) -> dict[str, object]:
     """Memory in MB of both servers while the jobs' page stays open."""
     processes = {"api": served.api_pid, "dashboard": served.dashboard_pid}
-    samples: dict[str, list[float]] = {name: [] for name in processes}
+    samples: dict[str, list[float]] = {name: [] for name in (*processes, "browser")}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 900})
@@ -205,6 +208,7 @@ def watch(served: Front, token: str, seconds: float) -> dict[str, object]:
             page.wait_for_timeout(min(10_000, seconds * 100))
             for name, pid in processes.items():
                 samples[name].append(psutil.Process(pid).memory_info().rss / 1e6)
+            samples["browser"].append(_browser_bytes() / 1e6)
         browser.close()
     tenth = max(1, len(samples["api"]) // 10)
     return {
@@ -217,6 +221,12 @@ def watch(served: Front, token: str, seconds: float) -> dict[str, object]:
             for name, rss in samples.items()
         },
     }
+
+
+def _browser_bytes() -> int:
+    """Of all processes of the browser, pages that they share counted once."""
+    ours = psutil.Process().children(recursive=True)
+    return sum(p.memory_full_info().pss for p in ours if "chrom" in p.name())
 
 
 if __name__ == "__main__":
