@@ -208,7 +208,7 @@ def watch(served: Front, token: str, seconds: float) -> dict[str, object]:
             page.wait_for_timeout(min(10_000, seconds * 100))
             for name, pid in processes.items():
                 samples[name].append(psutil.Process(pid).memory_info().rss / 1e6)
-            samples["browser"].append(_browser_bytes() / 1e6)
+            samples["browser"].append(browser_bytes() / 1e6)
         browser.close()
     tenth = max(1, len(samples["api"]) // 10)
     return {
@@ -223,7 +223,7 @@ def watch(served: Front, token: str, seconds: float) -> dict[str, object]:
     }
 
 
-def _browser_bytes() -> int:
+def browser_bytes() -> int:
     """Of all processes of the browser, pages that they share counted once."""
     ours = psutil.Process().children(recursive=True)
     return sum(p.memory_full_info().pss for p in ours if "chrom" in p.name())

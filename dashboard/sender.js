@@ -3,6 +3,7 @@
 
 const CHUNK = 8 * 1024 * 1024;
 const PAUSES = [500, 1000, 2000, 4000, 8000, 15000];
+const TRIES = 24; // five minutes without a byte; then people are asked
 const KEPT = "foglab-uploads";
 const senders = new WeakMap();
 
@@ -89,17 +90,19 @@ class Sender {
     }
     this.keep(file, id);
     const [begun, first] = [performance.now(), offset];
-    let tries = 0;
+    let [tries, sure] = [0, true];
     while (offset < file.size) {
       try {
+        if (!sure) offset = (await this.offset(id)) ?? offset;
         offset = await this.patch(id, file, offset);
-        tries = 0;
+        [tries, sure] = [0, true];
         this.progress(file, offset, (offset - first) / ((performance.now() - begun) / 1000));
       } catch (error) {
-        if (this.paused || error instanceof Refused || tries >= PAUSES.length) throw error;
+        if (this.paused || error instanceof Refused || tries >= TRIES) throw error;
         this.tell("The connection was cut; trying again");
-        await new Promise((resolve) => setTimeout(resolve, PAUSES[tries++]));
-        offset = (await this.offset(id)) ?? offset;
+        sure = false; // a part of the chunk may have arrived
+        await new Promise((resolve) => setTimeout(resolve, PAUSES[Math.min(tries++, PAUSES.length - 1)]));
+        if (this.paused) throw error;
       }
     }
     return id;

@@ -218,6 +218,36 @@ def test_cut_upload_goes_on_where_it_stopped(
     visitor.complaints = [c for c in visitor.complaints if "ERR_FAILED" not in c]
 
 
+def test_upload_waits_for_a_network_that_comes_back(
+    visitor: Visitor, service: Service, tmp_path: Path
+) -> None:
+    """Nothing is reached for a while, not even the address that tells how much has arrived."""
+    large = tmp_path / "patient.zip"
+    large.write_bytes(bytes(range(256)) * 80_000)  # three chunks
+    refused: list[str] = []
+
+    def away(route: Route) -> None:
+        sent = route.request.headers.get("upload-offset")
+        if len(refused) < 4 and (refused or sent == f"{8 << 20}"):
+            refused.append(route.request.method)
+            route.abort()
+        else:
+            route.continue_()
+
+    visitor.open("upload")
+    page = visitor.page
+    page.route("**/api/v1/uploads/up_*", away)
+    page.get_by_label("Logs").set_input_files(large)
+    expect(page.get_by_text("The connection was cut; trying again")).to_be_visible()
+    expect(page.get_by_text("patient.zip has arrived as up_")).to_be_visible()
+    page.unroute_all()
+    assert refused == ["PATCH", "HEAD", "HEAD", "HEAD"]
+    upload = page.get_by_text("patient.zip has arrived as up_").inner_text()
+    (stored,) = [p for p in service.artifacts.root.glob("uploads/up_*") if p.name in upload]
+    assert (stored / "data").read_bytes() == large.read_bytes()
+    visitor.complaints = [c for c in visitor.complaints if "ERR_FAILED" not in c]
+
+
 def test_form_makes_a_job_and_opens_it(visitor: Visitor, service: Service) -> None:
     visitor.open("train")
     page = visitor.page
