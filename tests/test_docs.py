@@ -60,6 +60,7 @@ def test_site_loads_nothing_from_elsewhere(site: Path) -> None:
 def test_references_tell_of_every_command_route_and_spec(site: Path) -> None:
     from api.main import create_app
     from foglab.cli import app
+    from foglab.client import ServiceClient
 
     told = {p.stem: p.read_text() for p in (site / "reference").glob("*.html")}
     for command in app.registered_commands:
@@ -70,7 +71,8 @@ def test_references_tell_of_every_command_route_and_spec(site: Path) -> None:
         assert path in told["rest"]
     for kind in Kind:
         assert f'id="{kind.value}"' in told["specs"]
-    assert "foglab.client.ServiceClient.pipeline" in told["python"]
+    for call in dir(ServiceClient):
+        assert call.startswith("_") or f'id="foglab.client.ServiceClient.{call}"' in told["python"]
 
 
 @pytest.mark.parametrize("name", READ)

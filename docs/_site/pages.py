@@ -9,6 +9,7 @@ from typer.cli import get_docs_for_click
 from api.main import OPEN_PATHS, create_app
 from core.jobs.spec import SPECS
 from foglab.cli import app
+from foglab.client import ServiceClient
 
 METHODS = ("get", "post", "put", "patch", "delete", "head")
 PYTHON = """\
@@ -25,6 +26,10 @@ with ServiceClient("http://127.0.0.1:8000", "fog_…") as client:
 ```
 
 ::: foglab.client.ServiceClient
+    options:
+      inherited_members: true
+      members: CALLS
+      show_bases: false
 
 ::: foglab.transport.ServiceError
 
@@ -47,8 +52,9 @@ with ServiceClient("http://127.0.0.1:8000", "fog_…") as client:
 
 
 def python() -> str:
-    """The SDK; mkdocstrings fills it in."""
-    return PYTHON
+    """The SDK; mkdocstrings fills it in, each part of the client in the order of its source."""
+    calls = [n for part in ServiceClient.__mro__ for n in vars(part) if not n.startswith("_")]
+    return PYTHON.replace("CALLS", f"[{', '.join(calls)}]")
 
 
 def cli() -> str:

@@ -155,7 +155,7 @@ def test_long_lists_are_read_page_by_page(
     for _ in range(3):
         makers.dataset(service.store, service.artifacts)
     whole = [d.id for d in client.datasets()]
-    monkeypatch.setattr("foglab.client.PAGE", 2)
+    monkeypatch.setattr("foglab.calls.base.PAGE", 2)
     assert [d.id for d in client.datasets(limit=3)] == whole[:3]
     assert [d.id for d in client.datasets(limit=500)] == whole
 
