@@ -74,7 +74,7 @@ class Uploads:
         except FileNotFoundError:
             announced = None
         if announced is None:
-            raise Problem(404, "No such upload", f"{upload_id} does not exist")
+            raise Problem(404, "No such upload", f"{upload_id} does not exist, or was removed")
         return Upload(
             id=upload_id,
             filename=announced.filename,
@@ -116,8 +116,13 @@ class Uploads:
             yield Writer(folder, file, offset, announced)
 
     def remove(self, upload_id: str) -> None:
-        """Delete all of an upload; 423 while it is being written."""
-        self.get(upload_id)
+        """Delete all of an upload; 423 while it is being written.
+
+        Of a finished one the row stays, for datasets that were made of it. Raises `StillNeeded`.
+        """
+        upload = self.get(upload_id)
+        if upload.complete:
+            self._store.remove_upload(upload_id)
         self._delete(self._artifacts.upload(upload_id))
         self._store.forget_uploads([upload_id])
 

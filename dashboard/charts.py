@@ -199,6 +199,7 @@ def bars(
     names = list(rows)[::-1]
     values = [rows[n][0] for n in names]
     bounds = [rows[n][1] or (rows[n][0], rows[n][0]) for n in names]
+    told = any(interval for _, interval in rows.values())
     figure.add_bar(
         x=values,
         y=names,
@@ -206,6 +207,7 @@ def bars(
         marker={"color": [BLUE if n == next(iter(rows)) else GREY for n in names]},
         error_x={
             "type": "data",
+            "visible": told,
             "symmetric": False,
             "array": [high - v for v, (_, high) in zip(values, bounds, strict=True)],
             "arrayminus": [v - low for v, (low, _) in zip(values, bounds, strict=True)],

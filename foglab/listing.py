@@ -36,6 +36,13 @@ def _whole_dataset(client: ServiceClient, dataset_id: str) -> dict[str, Any]:
 
 RESOURCES = (
     Resource(
+        "uploads",
+        "Finished uploads, newest first; or one.",
+        ("id", "filename", "size", "created_at"),
+        ServiceClient.uploads,
+        ServiceClient.get_upload,
+    ),
+    Resource(
         "datasets",
         "Datasets, newest first; or one with its report.",
         ("id", "name", "episodes", "frames", "created_at"),

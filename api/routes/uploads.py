@@ -13,11 +13,11 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic.json_schema import SkipJsonSchema
 from starlette.requests import ClientDisconnect
 
-from api.deps import Services, ServicesDep, known_id
+from api.deps import LimitQuery, Services, ServicesDep, known_id
 from api.errors import Problem
 from api.uploads import Announced, Writer
-from core.jobs.errors import UploadNotFound
-from core.jobs.replies import Upload
+from api.views import when
+from core.jobs.replies import Reply, StoredUpload, Upload
 
 BUFFER = 1 << 20
 MEDIA_TYPE = "application/offset+octet-stream"
@@ -76,6 +76,30 @@ def create(
     if upload_length == 0:
         settled(s, upload_id)
     return Response(status_code=201, headers=TUS | {"Location": f"/api/v1/uploads/{upload_id}"})
+
+
+class UploadPage(Reply):
+    """Newest first."""
+
+    items: list[StoredUpload]
+
+
+@router.get("")
+def list_uploads(s: ServicesDep, limit: LimitQuery = 100) -> UploadPage:
+    """Finished uploads that take up room."""
+    found = s.store.list_uploads(limit)
+    return UploadPage(
+        items=[
+            StoredUpload(
+                id=u.id,
+                filename=u.filename,
+                size=u.size,
+                sha256=u.sha256,
+                created_at=when(u.created_at),
+            )
+            for u in found
+        ]
+    )
 
 
 @router.head("/{upload_id}", dependencies=[TusVersion])
@@ -141,13 +165,13 @@ async def append(
 
 @router.delete("/{upload_id}", status_code=204, dependencies=[TusVersion])
 def terminate(upload_id: str, s: ServicesDep) -> Response:
-    """Give up an unfinished upload; 409 for a finished one, which datasets refer to."""
-    try:
-        s.store.get_upload(known_id(upload_id))
-    except UploadNotFound:
-        s.uploads.remove(upload_id)
-        return Response(status_code=204, headers=TUS)
-    raise Problem(409, "The upload is complete", "A finished upload is kept for its datasets")
+    """Give up an unfinished upload, or free the place of a finished one: its datasets stay.
+
+    409 while a job is about to read it.
+    """
+    settled(s, known_id(upload_id))
+    s.uploads.remove(upload_id)
+    return Response(status_code=204, headers=TUS)
 
 
 @asynccontextmanager

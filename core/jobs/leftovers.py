@@ -62,6 +62,9 @@ class Leftovers:
         for job in ended:
             if job.state is JobState.SUCCEEDED and job.output_id not in listed:
                 found += self._of_output(job, "deleted", (JobState.SUCCEEDED,))
+        for upload_id in self._store.removed_uploads():  # of a removal that was killed
+            if (folder := self._artifacts.upload(upload_id)).exists():
+                found.append(Leftover(folder, "removed"))
         return found
 
     def find_unknown(self) -> list[Leftover]:

@@ -65,9 +65,11 @@ class Projects(Rows):
         return Projects(self.database, self.clock, self.own)
 
     def _uploaded(self, connection: Connection) -> int:
+        there = (uploads.c.removed_at.is_(None), self.mine(uploads))
+        coming = (self.mine(announced_uploads),)
         total = 0
-        for table in (uploads, announced_uploads):
-            query = select(func.coalesce(func.sum(table.c.size), 0)).where(self.mine(table))
+        for table, which in ((uploads, there), (announced_uploads, coming)):
+            query = select(func.coalesce(func.sum(table.c.size), 0)).where(*which)
             total += int(connection.execute(query).scalar_one())
         return total
 

@@ -163,7 +163,7 @@ class Artifact(Record):
 
 
 class Upload(Record):
-    """A finished upload."""
+    """A finished upload; its bytes may have been removed since."""
 
     id: str
     project: str
@@ -171,6 +171,7 @@ class Upload(Record):
     size: int
     sha256: str
     created_at: float
+    removed_at: float | None = None
 
 
 class Project(Record):

@@ -42,12 +42,24 @@ class Registry(Rows):
         return Upload.model_validate(self.database.write(work))
 
     def get_upload(self, upload_id: str) -> Upload:
-        """A finished upload. Raises `UploadNotFound`."""
+        """A finished upload, also one that was removed. Raises `UploadNotFound`."""
         query = select(uploads).where(uploads.c.id == upload_id, self.mine(uploads))
         row = self.database.read(lambda c: c.execute(query).first())
         if row is None:
             raise UploadNotFound(upload_id)
         return Upload.model_validate(row)
+
+    def list_uploads(self, limit: int = 100) -> list[Upload]:
+        """Finished uploads that are there, newest first."""
+        query = select(uploads).where(uploads.c.removed_at.is_(None), self.mine(uploads))
+        query = query.order_by(uploads.c.created_at.desc(), uploads.c.id).limit(limit)
+        rows = self.database.read(lambda c: c.execute(query).all())
+        return [Upload.model_validate(row) for row in rows]
+
+    def removed_uploads(self) -> list[str]:
+        """Ids of those whose bytes are to be gone."""
+        query = select(uploads.c.id).where(uploads.c.removed_at.is_not(None))
+        return self.database.read(lambda c: list(c.scalars(query)))
 
     def has_upload(self, upload_id: str) -> bool:
         """Whether there is such an upload that may be seen, finished or announced."""
@@ -73,8 +85,9 @@ class Registry(Rows):
         self.database.write(lambda c: c.execute(delete(announced_uploads).where(gone)))
 
     def upload_sums(self) -> list[tuple[str, str]]:
-        """Id and SHA-256 of every finished upload."""
-        query = select(uploads.c.id, uploads.c.sha256).order_by(uploads.c.created_at)
+        """Id and SHA-256 of every finished upload that is there."""
+        query = select(uploads.c.id, uploads.c.sha256).where(uploads.c.removed_at.is_(None))
+        query = query.order_by(uploads.c.created_at)
         return self.database.read(lambda c: [(r.id, r.sha256) for r in c.execute(query)])
 
     def artifact_ids(self) -> list[str]:

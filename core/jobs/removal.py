@@ -6,14 +6,31 @@ Only the row goes here. The files go with the next clearing up, as of anything n
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Text, cast, delete, or_, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Row,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    or_,
+    select,
+    update,
+)
 
-from core.jobs.errors import ArtifactNotFound, StillNeeded
+from core.jobs.errors import ArtifactNotFound, StillNeeded, UploadNotFound
 from core.jobs.records import Artifact, JobState
 from core.jobs.rows import Rows
-from core.jobs.spec import inputs, spec_adapter
-from core.jobs.tables import artifacts, jobs
+from core.jobs.spec import Kind, inputs, spec_adapter
+from core.jobs.tables import artifacts, jobs, uploads
 
+_UPLOAD = (
+    select(uploads.c.project, uploads.c.removed_at)
+    .where(uploads.c.id == bindparam("upload"))
+    .with_for_update(read=True)
+)
+"""Built once: every job that reads an upload asks."""
 _UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value)
 
 
@@ -47,6 +64,33 @@ class Removals(Rows):
 
         return self.database.write(work)
 
+    def remove_upload(self, upload_id: str) -> None:
+        """Mark a finished upload as removed, and forget what was seen in it; its files go next.
+
+        Datasets that were made of it stay: they hold all that they need. Raises `UploadNotFound`,
+        or `StillNeeded` while a job is about to read it.
+        """
+        mine = select(uploads).where(uploads.c.id == upload_id, self.mine(uploads))
+
+        def work(connection: Connection) -> None:
+            # The lock keeps new jobs from naming it: see `hold_upload`.
+            if connection.execute(mine.with_for_update()).first() is None:
+                raise UploadNotFound(upload_id)
+            _refuse_if_read(connection, upload_id, [upload_id])
+            seen = [a.id for a in _made_of(connection, [upload_id]) if a.kind is Kind.DETECT]
+            connection.execute(delete(artifacts).where(artifacts.c.id.in_(seen)))
+            gone = update(uploads).where(uploads.c.id == upload_id, uploads.c.removed_at.is_(None))
+            connection.execute(gone.values(removed_at=self.clock()))
+
+        self.database.write(work)
+
+
+def hold_upload(connection: Connection, upload_id: str) -> Row[Any] | None:
+    """The row of a finished upload, kept from being removed until this transaction ends."""
+    found: Any = connection.execute(_UPLOAD, {"upload": upload_id})
+    row: Row[Any] | None = found.first()
+    return row
+
 
 def hold_input(connection: Connection, artifact_id: str) -> Row[Any] | None:
     """The artifact's row, kept from being deleted until this transaction ends."""
@@ -56,7 +100,12 @@ def hold_input(connection: Connection, artifact_id: str) -> Row[Any] | None:
 
 def deleted_input(connection: Connection, spec: Any) -> str | None:
     """An input of a job that was made once and is no more; those that are there are held."""
-    for identifier in inputs(spec_adapter.validate_python(spec)).values():
+    for name, identifier in inputs(spec_adapter.validate_python(spec)).items():
+        if name == "upload":
+            upload = hold_upload(connection, identifier)
+            if upload is None or upload.removed_at is not None:
+                return identifier
+            continue
         made = select(jobs.c.id).where(jobs.c.output_id == identifier)
         made = made.where(jobs.c.state == JobState.SUCCEEDED.value)
         if hold_input(connection, identifier) is None and connection.execute(made).first():

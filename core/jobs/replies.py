@@ -40,6 +40,16 @@ class Upload(Reply):
     complete: bool
 
 
+class StoredUpload(Reply):
+    """A finished upload that takes up room."""
+
+    id: str
+    filename: str
+    size: int = Field(description="Bytes")
+    sha256: str
+    created_at: datetime
+
+
 class Progress(Reply):
     """How far a running job is; `eta_seconds` is None until it can be told."""
 

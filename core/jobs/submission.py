@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, bindparam, insert, select
+from sqlalchemy import Column, Connection, Select, insert, select
 
 from core.jobs.errors import IdempotencyConflict, JobNotFound, UnknownInput
 from core.jobs.ids import new_id, new_output_id
 from core.jobs.records import Job, JobState
-from core.jobs.removal import hold_input
+from core.jobs.removal import hold_input, hold_upload
 from core.jobs.rows import Rows, as_jobs, one_job
 from core.jobs.spec import Kind, Spec, inputs
-from core.jobs.tables import job_dependencies, jobs, uploads
+from core.jobs.tables import job_dependencies, jobs
 
 MAX_ATTEMPTS = 3
 log = logging.getLogger("foglab.jobs")
@@ -33,7 +33,6 @@ _NOUNS = {
 }
 
 _NEW_JOB, _NEW_LINK = insert(jobs), insert(job_dependencies)
-_UPLOAD = select(uploads.c.project).where(uploads.c.id == bindparam("upload"))
 """Built once, and given their values when they run: building them takes as long as running them."""
 
 
@@ -155,9 +154,11 @@ class Submissions(Rows):
     def _maker(self, connection: Connection, name: str, identifier: str) -> str | None:
         """Id of the unfinished job that makes an input; None if the input exists."""
         if name == "upload":
-            owner = connection.execute(_UPLOAD, {"upload": identifier}).scalar()
-            if owner is not None and self.project in (None, owner):
-                return None
+            upload = hold_upload(connection, identifier)
+            if upload is not None and self.project in (None, upload.project):
+                if upload.removed_at is None:
+                    return None
+                raise UnknownInput(name, identifier, "was removed; upload the logs again")
             raise UnknownInput(name, identifier, "is not a finished upload; upload the logs first")
         wanted = _INPUT_KINDS[name.partition(".")[0]]
         made = hold_input(connection, identifier)

@@ -97,6 +97,8 @@ uploads = Table(
     Column("size", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("created_at", Float, nullable=False),
+    # Its bytes are gone; what it was stays, for the lineage of what was made of it.
+    Column("removed_at", Float),
 )
 
 # An upload on its way: its whole size counts against the quota from the start.

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from core.jobs.replies import Storage, Token, Worker
-from dashboard import access, charts, job_rows, webhooks, words
+from dashboard import access, charts, job_rows, stored_uploads, webhooks, words
 from dashboard.tabs import tabs
 from foglab.client import ServiceError
 
@@ -88,6 +88,7 @@ def _storage() -> None:
     if any(kinds.values()):
         rows = {name: (size / 1e6, None) for name, size in kinds.items()}
         st.plotly_chart(charts.bars("MB by kind", rows, height=60 + 32 * len(rows)), key="storage")
+    stored_uploads.draw()
 
 
 def _tokens() -> None:

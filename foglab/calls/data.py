@@ -4,7 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core.jobs.replies import Dataset, Detection, Episode, EpisodeData, Job, Upload
+from core.jobs.replies import (
+    Dataset,
+    Detection,
+    Episode,
+    EpisodeData,
+    Job,
+    StoredUpload,
+    Upload,
+)
 from foglab import tus
 from foglab.calls.base import API
 from foglab.calls.jobs import JobCalls
@@ -37,8 +45,15 @@ class DataCalls(JobCalls):
             )
         return self.get_upload(upload)
 
+    def uploads(self, limit: int = 100) -> list[StoredUpload]:
+        """Finished uploads that take up room, newest first."""
+        return self._list(StoredUpload, f"{API}/uploads", limit=limit)
+
     def delete_upload(self, upload_id: str) -> None:
-        """Give up an upload that is not finished, and free its place."""
+        """Give up an upload, or remove a finished one; datasets that were made of it stay.
+
+        Refused while a job is about to read it.
+        """
         path = f"{API}/uploads/{upload_id}"
         self._transport.request("DELETE", path, headers={"Tus-Resumable": "1.0.0"})
 

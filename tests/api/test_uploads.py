@@ -183,12 +183,46 @@ def test_more_bytes_than_announced_are_refused(http: httpx.Client) -> None:
     assert offset(http, location) == 5
 
 
-def test_complete_upload_takes_no_more_and_is_not_deleted(http: httpx.Client) -> None:
+def test_complete_upload_takes_no_more(http: httpx.Client) -> None:
     location = announce(http, 3)
     patch(http, location, 0, b"abc")
     assert patch(http, location, 3, b"d").status_code == 409
-    assert http.delete(location).status_code == 409
     assert http.get(location).json()["complete"]
+
+
+def test_finished_upload_is_listed_until_it_is_removed(
+    http: httpx.Client, service: Service
+) -> None:
+    location = announce(http, 3)
+    upload_id = location.rsplit("/", 1)[-1]
+    patch(http, location, 0, b"abc")
+    (listed,) = [u for u in http.get(UPLOADS).json()["items"] if u["id"] == upload_id]
+    assert (listed["size"], listed["sha256"]) == (3, hashlib.sha256(b"abc").hexdigest())
+    used = service.store.uploaded_bytes()
+    assert http.delete(location).status_code == 204
+    assert service.store.uploaded_bytes() == used - 3
+    assert not service.artifacts.upload(upload_id).exists()
+    assert upload_id not in [u["id"] for u in http.get(UPLOADS).json()["items"]]
+    gone = http.get(location)
+    assert gone.status_code == 404
+    assert "was removed" in gone.json()["detail"]
+    assert http.delete(location).status_code == 404
+
+
+def test_upload_that_a_job_is_about_to_read_is_kept(http: httpx.Client, service: Service) -> None:
+    location = announce(http, 3)
+    patch(http, location, 0, b"abc")
+    body = {"kind": "detect", "spec": {"upload": location.rsplit("/", 1)[-1]}}
+    job = http.post("/api/v1/jobs", json=body).json()["id"]
+    refused = http.delete(location)
+    assert refused.status_code == 409
+    assert job in refused.json()["detail"]
+    assert http.get(location).json()["complete"]
+    http.post(f"/api/v1/jobs/{job}/cancel")
+    assert http.delete(location).status_code == 204
+    again = http.post("/api/v1/jobs", json=body)
+    assert again.status_code == 422
+    assert "was removed; upload the logs again" in again.text
 
 
 def test_unfinished_upload_can_be_deleted(http: httpx.Client, service: Service) -> None:

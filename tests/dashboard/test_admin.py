@@ -1,8 +1,11 @@
 """The page for whoever runs a project, on a real API."""
 
+from pathlib import Path
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from foglab.client import ServiceClient
 from tests.dashboard.conftest import Service, opened, texts
 from tests.dashboard.makers import Lab
 
@@ -36,6 +39,25 @@ def test_storage_is_told_by_kind(admin: AppTest, lab: Lab) -> None:
     tab(admin, "Storage")
     assert {"Stored", "Free on the disk"} <= {m.label for m in admin.metric}
     assert len(admin.get("plotly_chart")) == 1
+
+
+def test_a_finished_upload_is_deleted_after_a_question(admin: AppTest, service: Service) -> None:
+    with ServiceClient(service.url, service.token) as client:
+        uploads = [client.upload(one).id for one in two_files(service)]
+    tab(admin, "Storage")
+    assert {"first.zip", "second.zip"} <= {t.value for t in admin.text}
+    admin.session_state[f"delete-{uploads[0]}"] = True
+    admin.run()
+    admin.button(key=f"delete-{uploads[0]}-sure").click().run()
+    assert not admin.exception
+    assert [u.id for u in service.store.list_uploads() if u.id in uploads] == [uploads[1]]
+
+
+def two_files(service: Service) -> list[Path]:
+    files = [service.artifacts.root / name for name in ("first.zip", "second.zip")]
+    for n, file in enumerate(files):
+        file.write_bytes(bytes(100 + n))
+    return files
 
 
 def test_a_token_is_made_shown_once_and_revoked(admin: AppTest, service: Service) -> None:

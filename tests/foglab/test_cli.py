@@ -131,6 +131,18 @@ def test_what_is_deleted_is_named_and_asked_for(service: Service) -> None:
     assert dataset not in foglab("datasets", service=service).output
 
 
+def test_a_finished_upload_is_listed_and_deleted(service: Service, tmp_path: Path) -> None:
+    logs = tmp_path / "old logs.zip"
+    logs.write_bytes(b"not needed any more")
+    with ServiceClient(service.url, service.token) as client:
+        upload = client.upload(logs).id
+    assert "old logs.zip" in foglab("uploads", service=service).output
+    asked = foglab("delete", upload, service=service, status=1)
+    assert "its datasets stay" in asked.output
+    assert found("delete", upload, "--yes", service=service, once=True) == {"deleted": [upload]}
+    assert upload not in foglab("uploads", service=service).output
+
+
 def test_metrics_are_shown_by_their_last_value(service: Service) -> None:
     job, folder = makers.running(service.store, service.artifacts)
     lines = [{"step": n, "time": 0.0, "values": {"global/loss": 1 / n}} for n in (1, 2)]

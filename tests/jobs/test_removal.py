@@ -5,10 +5,23 @@ from pathlib import Path
 import pytest
 
 from core.artifacts import Artifacts
-from core.jobs.errors import ArtifactNotFound, IllegalTransition, StillNeeded, UnknownInput
+from core.jobs.errors import (
+    ArtifactNotFound,
+    IllegalTransition,
+    StillNeeded,
+    UnknownInput,
+    UploadNotFound,
+)
 from core.jobs.leftovers import Leftovers
 from core.jobs.records import Artifact, NewArtifact
-from core.jobs.spec import GlobalModelSpec, LocalModelSpec, RolloutSpec, Spec, inputs
+from core.jobs.spec import (
+    DetectSpec,
+    GlobalModelSpec,
+    LocalModelSpec,
+    RolloutSpec,
+    Spec,
+    inputs,
+)
 from core.jobs.store import Store
 from tests.jobs import makers
 
@@ -84,3 +97,43 @@ def test_files_of_what_is_deleted_are_cleared_up(store: Store, tmp_path: Path) -
     assert Leftovers(store, artifacts).sweep() == 2
     assert [p.name for p in (tmp_path / "datasets").iterdir()] == [kept.id]
     assert [p.name for p in previews.iterdir()] == [kept.id]
+
+
+def test_removed_upload_leaves_its_datasets_and_its_hash(store: Store) -> None:
+    spec = makers.ingest(store)
+    data = made(store, spec, "logs")
+    seen = made(store, DetectSpec(upload=spec.upload), "look")
+    store.remove_upload(spec.upload)
+    assert store.artifact_ids() == [data.id]
+    with pytest.raises(ArtifactNotFound):
+        store.get_artifact(seen.id)
+    upload = store.get_upload(spec.upload)
+    assert upload.removed_at is not None
+    assert upload.sha256 == "0" * 64
+    assert (store.list_uploads(), store.upload_sums(), store.uploaded_bytes()) == ([], [], 0)
+
+
+def test_removed_upload_is_read_by_no_job_that_comes_later(store: Store) -> None:
+    spec = makers.ingest(store)
+    failed = makers.claimed(store, store.submit(spec, "bad luck"))
+    with pytest.raises(StillNeeded, match=failed.id):
+        store.remove_upload(spec.upload)
+    store.fail(failed.id, failed.epoch, "out of memory")
+    store.remove_upload(spec.upload)
+    store.remove_upload(spec.upload)  # as after a crash in between
+    with pytest.raises(UnknownInput, match="was removed; upload the logs again"):
+        store.submit(spec, "late")
+    with pytest.raises(IllegalTransition, match=f"reads {spec.upload}, which was deleted"):
+        store.retry(failed.id)
+    with pytest.raises(UploadNotFound):
+        store.of("others").remove_upload(spec.upload)
+
+
+def test_files_of_a_removal_that_was_killed_are_cleared_up(store: Store, tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path)
+    gone, kept = makers.upload(store), makers.upload(store)
+    for one in (gone, kept):
+        artifacts.upload(one).mkdir(parents=True)
+    store.remove_upload(gone)
+    assert Leftovers(store, artifacts).sweep() == 1
+    assert [p.name for p in (tmp_path / "uploads").iterdir()] == [kept]
