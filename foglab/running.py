@@ -8,9 +8,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from kombu import Connection
-from kombu.exceptions import KombuError
-
 from core.jobs import migrate
 from core.jobs.environment import Environment
 from core.jobs.errors import StoreError
@@ -86,6 +83,9 @@ def _broker(environment: Environment) -> Finding:
         "redis+socket"
     ) and not environment.database_url.startswith("sqlite"):
         return Finding("Broker", True, "not this program's: it has no FOGLAB_BROKER_URL")
+    from kombu import Connection  # where there is no broker, there need be no kombu
+    from kombu.exceptions import KombuError
+
     options = {"socket_timeout": SECONDS, "socket_connect_timeout": SECONDS}
     connection = Connection(environment.broker_url, transport_options=options)
     refusals: Any = connection.connection_errors
