@@ -194,31 +194,44 @@ def _asked(served: Front, token: str, path: str) -> float:
 
 
 def watch(served: Front, token: str, seconds: float) -> dict[str, object]:
-    """Memory in MB of both servers while the jobs' page stays open."""
+    """Memory in MB of both servers and the browser while the jobs' page stays open.
+
+    Of the page also what JavaScript holds, elements and listeners, each after its garbage was
+    collected: the browser itself gives memory back when it likes.
+    """
     processes = {"api": served.api_pid, "dashboard": served.dashboard_pid}
-    samples: dict[str, list[float]] = {name: [] for name in (*processes, "browser")}
+    samples: dict[str, list[float]] = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(180_000)
         page.goto(f"{served.dashboard_url}/jobs?token={token}")
         page.get_by_role("heading", level=1).wait_for()
+        inspector = page.context.new_cdp_session(page)
+        inspector.send("Performance.enable")
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             page.wait_for_timeout(min(10_000, seconds * 100))
             for name, pid in processes.items():
-                samples[name].append(psutil.Process(pid).memory_info().rss / 1e6)
-            samples["browser"].append(browser_bytes() / 1e6)
+                mb = psutil.Process(pid).memory_info().rss / 1e6
+                samples.setdefault(f"{name}_mb", []).append(mb)
+            inspector.send("HeapProfiler.collectGarbage")
+            samples.setdefault("browser_mb", []).append(browser_bytes() / 1e6)
+            told = inspector.send("Performance.getMetrics")["metrics"]
+            found = {m["name"]: m["value"] for m in told}
+            samples.setdefault("page_heap_mb", []).append(found["JSHeapUsedSize"] / 1e6)
+            samples.setdefault("page_elements", []).append(found["Nodes"])
+            samples.setdefault("page_listeners", []).append(found["JSEventListeners"])
         browser.close()
-    tenth = max(1, len(samples["api"]) // 10)
+    tenth = max(1, len(samples["api_mb"]) // 10)
     return {
         "seconds": seconds,
         **{
-            f"{name}_mb": {
-                "after_the_first_tenth": round(statistics.median(rss[tenth : 2 * tenth]), 1),
-                "at_the_end": round(statistics.median(rss[-tenth:]), 1),
+            name: {
+                "after_the_first_tenth": round(statistics.median(values[tenth : 2 * tenth]), 1),
+                "at_the_end": round(statistics.median(values[-tenth:]), 1),
             }
-            for name, rss in samples.items()
+            for name, values in samples.items()
         },
     }
 
