@@ -36,6 +36,7 @@ def draw_findings(report: Mapping[str, Any]) -> None:
             st.dataframe(
                 _table(some),
                 hide_index=True,
+                placeholder="",
                 key=f"findings-{severity}",
                 column_config={"More": st.column_config.LinkColumn(display_text="explained")},
             )

@@ -5,11 +5,12 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import access, form_widgets, forms, proposal
+from dashboard import access, form_widgets, forms, proposal, words
 from dashboard.sender import sender
 from foglab.client import ServiceError
 
 _MADE = "uploads_made"
+MOST = 500
 
 
 def draw() -> None:
@@ -18,13 +19,8 @@ def draw() -> None:
     sent = sender(access.client().public_url, access.token(), key=key)
     if sent is not None:
         st.success(f"{sent.filename} has arrived as {sent.upload}.", icon=":material/check_circle:")
-    typed_id = st.text_input(
-        "Upload",
-        key="upload_id",
-        placeholder=sent.upload if sent else "the file chosen above",
-        help="Or the id of an earlier upload: `foglab upload` prints it",
-    ).strip()
-    upload = typed_id or (sent.upload if sent else "")
+    earlier = _earlier()
+    upload = earlier or (sent.upload if sent else "")
     asked_for = upload and st.button("Look inside", icon=":material/search:", key="look")
     if asked_for or (sent is not None and not proposal.looked(sent.upload)):
         proposal.look(upload)
@@ -52,8 +48,31 @@ def draw() -> None:
         if again and not wrong:
             proposal.look(upload, spec)
             st.rerun()
-        filename = sent.filename if sent and not typed_id else upload
-        _submit(upload, name.strip() or Path(filename).stem, spec, wrong)
+        _submit(upload, name.strip() or _stem(upload), spec, wrong)
+
+
+def _earlier() -> str | None:
+    """The id of an upload that is there already, if one is chosen."""
+    found = {u.id: u for u in access.client().uploads(limit=MOST)}
+    if not found:
+        return None
+
+    def told(upload: str) -> str:
+        one = found[upload]
+        return f"{one.filename} · {words.size(one.size)} · {words.ago(one.created_at)} · {one.id}"
+
+    return st.selectbox(
+        "Or an earlier upload",
+        list(found),
+        index=None,
+        format_func=told,
+        placeholder="the file chosen above",
+        key="upload_id",
+    )
+
+
+def _stem(upload: str) -> str:
+    return Path(access.client().get_upload(upload).filename).stem if upload else ""
 
 
 def _submit(upload: str, name: str, spec: dict[str, Any], wrong: dict[str, str]) -> None:

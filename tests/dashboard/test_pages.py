@@ -259,8 +259,8 @@ def test_refused_field_is_told_where_it_was_typed(app: AppTest, lab: Lab, servic
 # --- Uploading
 
 
-def test_earlier_upload_is_ingested_by_its_id(app: AppTest, service: Service, lab: Lab) -> None:
-    opened(app, "upload").text_input(key="upload_id").set_value(lab.upload)
+def test_earlier_upload_is_chosen_and_ingested(app: AppTest, service: Service, lab: Lab) -> None:
+    opened(app, "upload").selectbox(key="upload_id").set_value(lab.upload)
     app.text_input(key="name").set_value("once more")
     app.number_input(key="ingest-image_size").set_value(32)
     app.button(key="make").click().run()
@@ -272,7 +272,7 @@ def test_earlier_upload_is_ingested_by_its_id(app: AppTest, service: Service, la
 def test_a_look_into_an_upload_fills_the_form_and_maps_what_is_chosen(
     app: AppTest, service: Service, lab: Lab
 ) -> None:
-    opened(app, "upload").text_input(key="upload_id").set_value(lab.upload).run()
+    opened(app, "upload").selectbox(key="upload_id").set_value(lab.upload).run()
     app.button(key="look").click().run()
     assert "Looking into it" in texts(app)
     makers.work(service.store, service.artifacts, service.store.list_jobs(limit=1)[0])
@@ -303,7 +303,7 @@ def test_an_edited_dataset_is_asked_for_as_a_new_one(
 def test_refused_setting_of_an_ingest_is_told_where_it_was_typed(
     app: AppTest, service: Service, lab: Lab
 ) -> None:
-    opened(app, "upload").text_input(key="upload_id").set_value(lab.upload)
+    opened(app, "upload").selectbox(key="upload_id").set_value(lab.upload)
     app.text_input(key="ingest-mapping").set_value("action=cmd_vel")
     app.button(key="make").click().run()
     assert "An object of names" in texts(app)
@@ -313,9 +313,18 @@ def test_refused_setting_of_an_ingest_is_told_where_it_was_typed(
     assert "greater than 0" in texts(app)
 
 
-def test_upload_page_asks_for_a_file_or_a_known_id(app: AppTest, lab: Lab) -> None:
+def test_upload_page_asks_for_a_file(app: AppTest, lab: Lab) -> None:
     opened(app, "upload").button(key="make").click().run()
     assert "Choose a file" in app.error[0].value
-    app.text_input(key="upload_id").set_value("up_" + "0" * 32)
+
+
+def test_upload_that_was_removed_meanwhile_is_told(
+    app: AppTest, service: Service, lab: Lab
+) -> None:
+    late = service.store.register_upload(f"up_{7:032d}", "late.zip", 1, "0" * 64).id
+    opened(app, "upload").selectbox(key="upload_id").set_value(late).run()
+    app.text_input(key="name").set_value("late")
+    service.store.remove_upload(late)
     app.button(key="make").click().run()
-    assert "up_000" in texts(app)
+    assert not app.exception
+    assert "Choose a file" in app.error[0].value
