@@ -4,7 +4,8 @@
 
 Starts API and dashboard in an empty home and opens the page in headless Chromium. At a fifth of the
 file the browser loses its network for 5 s; at half of it the page is loaded anew and the file chosen
-again, as after a closed laptop. Needs room for the file twice.
+again, as after a closed laptop. Needs room for the file twice. The rate is a floor, and far below
+what a user gets: the browser's driver copies the body of every request.
 """
 
 import argparse

@@ -4,11 +4,13 @@ import argparse
 import json
 import sys
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 from benchmarks.machine import machine, versions
-from tests.malformed.harness import run
+from tests.malformed.harness import READ, WHOLE, run
 from tests.malformed.kinds import KINDS, cases
+from tests.malformed.seeds import whole_cases
 
 RESULTS = Path(__file__).parents[2] / "benchmarks/results/malformed.json"
 
@@ -27,7 +29,9 @@ def main() -> int:
         c for c in cases(options.each, options.seed) if not options.kinds or c[0] in options.kinds
     )
     with tempfile.TemporaryDirectory(prefix="foglab-malformed-") as top:
-        found = run(Path(top), chosen, options.workers, options.forked)
+        sent = chain(whole_cases(WHOLE), chosen)
+        found = run(Path(top), sent, options.workers, options.forked)
+    found.outcomes = [o for o in found.outcomes if o.kind != WHOLE]
     if options.keep:
         lines = (json.dumps(vars(o)) for o in found.outcomes)
         options.keep.write_text("\n".join(lines) + "\n")
@@ -41,7 +45,7 @@ def main() -> int:
         "kinds": len({o.kind for o in found.outcomes}),
         "refused": sum(o.result.startswith("refused") for o in found.outcomes),
         "failed": sum(not o.result.startswith(("refused", "read")) for o in found.outcomes),
-        "read": sum(o.result == "read" for o in found.outcomes),
+        **{what: sum(o.result == what for o in found.outcomes) for what in READ},
         "most_cpu_seconds": round(max(o.cpu_seconds for o in found.outcomes), 2),
         "most_bytes": found.peak_bytes,
         "looks_at_datasets": found.polls,

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from tests.data.makers import log, npz_bytes
-from tests.malformed.seeds import Case, Kind, flipped, packed, seeds, turn
+from tests.malformed.seeds import EPISODES, FRAMES, Case, Kind, flipped, packed, seeds, turn
 
 _SUFFIXES = (".zip", ".npz", ".hdf5", ".mcap", ".bag", ".db3", ".mp4", ".zarr.zip", "")
 HOSTILE = (
@@ -82,7 +82,9 @@ def wrong_checksum(rng: np.random.Generator, n: int) -> Case:
 def hostile_names(rng: np.random.Generator, n: int) -> Case:
     """Of the upload, and of the files in it."""
     name = HOSTILE[n % len(HOSTILE)]
-    files = {f"{name}{i}.npz".replace("\0", "_"): npz_bytes(log(i)) for i in range(3)}
+    files = {
+        f"{name}{i}.npz".replace("\0", "_"): npz_bytes(log(i, FRAMES)) for i in range(EPISODES)
+    }
     return Case(name, packed(files) if n % 2 else turn(0)[1])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tests.data.makers import log, npz_bytes
 from tests.malformed.any_file import HOSTILE
-from tests.malformed.seeds import Case, Kind, entries, npz_of, packed, seed, turn
+from tests.malformed.seeds import EPISODES, FRAMES, Case, Kind, entries, npz_of, packed, seed, turn
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -58,7 +58,7 @@ def many_entries(rng: np.random.Generator, n: int) -> Case:
 
 def zip_slip(rng: np.random.Generator, n: int) -> Case:
     name = HOSTILE[n % len(HOSTILE)].replace("\0", "_")[:4000]
-    files = {f"{name}/ep_{i}.npz": npz_bytes(log(i)) for i in range(3)}
+    files = {f"{name}/ep_{i}.npz": npz_bytes(log(i, FRAMES)) for i in range(EPISODES)}
     return Case("logs.zip", packed({name: b"was here", "../" * n + "canary": b"", **files}))
 
 

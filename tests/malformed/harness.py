@@ -27,6 +27,10 @@ from tests.malformed.drive import Ended, drive
 from tests.malformed.seeds import Case
 from worker.decoding import REASONS
 
+WHOLE = "whole"
+"""Kind of the logs without damage, which the others are compared with."""
+SAME, TOLD, OTHER = READ = ("read: as the whole one", "read: other, and told", "read: other")
+"""Whether the dataset has the bytes of a whole one's, and if not, whether its report warns."""
 _CODE = re.compile(r"\[(\w+)\](?:; gave up after \d+ attempts)?$")
 _CANARY = Path("/tmp/foglab-canary")
 MOST_CPU_SECONDS, MOST_BYTES = 60.0, int(1.5 * (1 << 30))
@@ -39,11 +43,12 @@ class Outcome:
     kind: str
     n: int
     result: str = ""
-    """`refused 4xx`, a reason of a failed job, or `read`: a whole dataset was made of it."""
+    """`refused 4xx`, a reason of a failed job, or one of `READ`: a whole dataset was made of it."""
     cpu_seconds: float = 0.0
     told: str = ""
     wrong: list[str] = field(default_factory=list)
     """Promises that were broken."""
+    job: str = ""
 
 
 @dataclass
@@ -96,6 +101,7 @@ def run(top: Path, cases: Iterable[tuple[str, int, Case]], workers: int, forked:
                 one = Outcome(kind, n)
                 outcomes.append(one)
                 if job_id := _submitted(client, case, one):
+                    one.job = job_id
                     pending[job_id] = one
                     jobs.put(job_id)
                 while not ended.empty() or len(pending) > 4 * workers:
@@ -107,6 +113,7 @@ def run(top: Path, cases: Iterable[tuple[str, int, Case]], workers: int, forked:
     wrong += _left_behind(top, home, store, canaries)
     for artifact in store.list_artifacts(type=ArtifactType.DATASET, limit=10_000):
         wrong += _incomplete(home / "datasets" / artifact.id / "v1", sums=True)
+    _compare(store, home, outcomes)
     store.close()
     return Found(outcomes, wrong, peak, watch.polls, watch.longest)
 
@@ -263,6 +270,30 @@ def _incomplete(folder: Path, sums: bool = False) -> list[str]:
     except (OSError, ValueError, KeyError) as error:
         return [f"half a dataset is to be seen: {error!r}"]
     return []
+
+
+def _compare(store: Store, home: Path, outcomes: Iterable[Outcome]) -> None:
+    """Tell datasets that damage has changed from those that it has not."""
+    read = [o for o in outcomes if o.result == "read"]
+    folders = {o.job: home / "datasets" / store.get(o.job).output_id / "v1" for o in read}
+    whole = [folders[o.job] for o in read if o.kind == WHOLE]
+    arrays = {_arrays(folder) for folder in whole}
+    usual = {message for folder in whole for message in _warnings(folder)}
+    for one in read:
+        told = [m for m in _warnings(folders[one.job]) if m not in usual]
+        one.result = SAME if _arrays(folders[one.job]) in arrays else TOLD if told else OTHER
+        one.told = "; ".join(told[:3])
+
+
+def _warnings(folder: Path) -> list[str]:
+    findings = json.loads((folder / "report.json").read_bytes())["findings"]
+    return [f["message"] for f in findings if f["severity"] in ("warning", "error")]
+
+
+def _arrays(folder: Path) -> frozenset[tuple[str, str]]:
+    """Names and checksums of all that is not about the dataset but in it."""
+    files = json.loads((folder / "manifest.json").read_bytes())["files"]
+    return frozenset((n, f["sha256"]) for n, f in files.items() if not n.endswith(".json"))
 
 
 def _left_behind(top: Path, home: Path, store: Store, canaries: set[Path]) -> list[str]:

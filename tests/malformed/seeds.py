@@ -4,7 +4,7 @@ import io
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -53,6 +53,11 @@ def seeds() -> dict[str, tuple[str, bytes]]:
             "ros2": ("drive.db3", _db3(top / "ros2")),
             "rlds": ("logs.zip", _RLDS.read_bytes()),
         }
+
+
+def whole_cases(kind: str) -> Iterator[tuple[str, int, Case]]:
+    """All of them as cases of a kind."""
+    yield from ((kind, n, Case(*one)) for n, one in enumerate(seeds().values()))
 
 
 def seed(format: str) -> bytes:

@@ -6,18 +6,15 @@ from itertools import chain
 
 import pytest
 
-from tests.malformed.harness import Found, run
+from tests.malformed.harness import READ, SAME, WHOLE, Found, run
 from tests.malformed.kinds import KINDS, cases
-from tests.malformed.seeds import Case, seeds
+from tests.malformed.seeds import seeds, whole_cases
 from worker.decoding import REASONS
-
-WHOLE = "whole"
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    whole = ((WHOLE, n, Case(*seed)) for n, seed in enumerate(seeds().values()))
-    sent = chain(whole, cases(2, seed=int(os.environ.get("FOGLAB_TEST_SEED", "1"))))
+    sent = chain(whole_cases(WHOLE), cases(2, seed=int(os.environ.get("FOGLAB_TEST_SEED", "1"))))
     return run(tmp_path_factory.mktemp("malformed"), sent, workers=2, forked=True)
 
 
@@ -31,13 +28,13 @@ def test_malformed_uploads_are_refused_or_fail_for_a_reason(found: Found) -> Non
     sent = [o for o in found.outcomes if o.kind != WHOLE]
     assert Counter(o.kind for o in sent) == dict.fromkeys(KINDS, 2)
     refused = {"refused 404", "refused 413", "refused 422", "refused 460"}
-    assert {o.result for o in sent} <= {"read", *refused, *REASONS}
+    assert {o.result for o in sent} <= {*READ, *refused, *REASONS}
     # What is read whole has damage that does not show, as a name that means nothing to us.
-    assert sum(o.result == "read" for o in sent) < len(sent) / 3
+    assert sum(o.result in READ for o in sent) < len(sent) / 3
 
 
 @pytest.mark.timeout(900)
 def test_whole_logs_pass_through_the_same_path(found: Found) -> None:
     """Otherwise a refusal of everything would look like safety."""
     whole = [o.result for o in found.outcomes if o.kind == WHOLE]
-    assert whole == ["read"] * len(seeds())
+    assert whole == [SAME] * len(seeds())
