@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.access import problems_shown, require_sign_in, signed_in
-from dashboard.words import HIDDEN, PAGES
+from dashboard.words import HIDDEN, OPEN, PAGES
 
 ICON = Path(__file__).with_name("icon.png")
 # Less air above the title than Streamlit leaves, and links that look like links of a table.
@@ -40,6 +40,7 @@ pages = [
 st.html(STYLE)
 page = st.navigation(pages, position="top" if signed_in() else "hidden")
 st.set_page_config(page_title=f"{page.title} · foglab")
-require_sign_in()
+if signed_in() or page.url_path not in OPEN:
+    require_sign_in()
 with problems_shown():
     page.run()

@@ -29,6 +29,8 @@ HIDDEN = {
     "formats": ("Formats", "menu_book"),
 }
 """Pages that others lead to."""
+OPEN = frozenset({"formats"})
+"""Pages that tell nothing of a lab: a link opens them in a new tab, which has no token."""
 KINDS = {
     "detect": "Look at an upload",
     "ingest": "Ingest",

@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 from core.jobs.records import JobState
 from core.jobs.spec import SPECS, Kind
 from dashboard import words
-from dashboard.words import PAGES
+from dashboard.words import HIDDEN, PAGES
 from foglab.client import ServiceClient
 from tests.dashboard import makers
 from tests.dashboard.conftest import Service, links, opened, texts
@@ -93,6 +93,13 @@ def test_dataset_report_names_file_episode_frame_and_fix(app: AppTest, lab: Lab)
     assert row["What to do"]
     assert row["More"] == "formats?code=not_finite"
     assert "NaN or infinity" in opened(app, "formats", code="not_finite").info[0].value
+
+
+def test_explanation_opens_in_a_tab_without_a_token(visitor: AppTest, service: Service) -> None:
+    """As a link of a finding opens it; every other page asks for a token."""
+    assert "NaN or infinity" in opened(visitor.run(), "formats", code="not_finite").info[0].value
+    for name in {*PAGES, *HIDDEN} - {"formats"}:
+        assert [t.value for t in opened(visitor, name).title] == ["foglab"], name
 
 
 def test_dataset_statistics_show_histograms(app: AppTest, lab: Lab) -> None:
