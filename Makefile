@@ -45,7 +45,7 @@ $(TOOLS): $(READY)
 	fi
 	@touch $@
 
-# A test process that crashes ends the run: one that took its place would wait for work for ever.
+# No process takes the place of one that crashes: it would wait for work for ever.
 test: $(TOOLS) ## The default tests
 	timeout --foreground -s INT -k 30 1600 \
 	$(BIN)/pytest -q -n logical --maxprocesses 8 --dist loadfile --max-worker-restart 0

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.jobs.errors import StoreError
-from core.jobs.presence import GONE_SECONDS
+from core.jobs.presence import alive, unserved
 from core.jobs.records import Overview, Worker
-from core.jobs.spec import QUEUES
 from core.jobs.store import Store
 
 KEEP_SECONDS = 2.0
@@ -56,13 +55,13 @@ class Readiness:
             _write(self._root)
         except OSError:
             return Found("The storage cannot be written to")
-        alive = [w for w in workers if overview.now - w.seen_at < GONE_SECONDS]
+        there = alive(workers, overview.now)
         checks = {
             "database": "ok",
             "storage": "ok",
             "disk": _disk(self._root),
-            "workers": _workers(alive),
-            "queues": _queues(overview, alive),
+            "workers": _workers(there),
+            "queues": _queues(overview, there),
         }
         return Found(checks=checks)
 
@@ -80,15 +79,14 @@ def _disk(root: Path) -> str:
     return "ok" if free >= LOW_DISK_BYTES else f"{free / 1e9:.1f} GB free"
 
 
-def _workers(alive: list[Worker]) -> str:
-    served = {q for w in alive for q in w.queues}
-    missing = sorted(set(QUEUES.values()) - served)
+def _workers(there: list[Worker]) -> str:
+    missing = unserved(there)
     return f"none for {' and '.join(missing)}: such jobs wait" if missing else "ok"
 
 
-def _queues(overview: Overview, alive: list[Worker]) -> str:
+def _queues(overview: Overview, there: list[Worker]) -> str:
     """A ready job that waits beside an idle worker shows that hints and polling both fail."""
-    idle = {q for w in alive if not w.busy for q in w.queues}
+    idle = {q for w in there if not w.busy for q in w.queues}
     stuck = sorted(
         q for q, w in overview.waiting.items() if w.oldest_seconds > STUCK_SECONDS and q in idle
     )

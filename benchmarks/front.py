@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+import psutil
+from playwright.sync_api import Page, expect, sync_playwright
 
 import dashboard
 
@@ -65,6 +67,24 @@ def front(home: Path) -> Iterator[Front]:
             process.wait()
         for log in logs:
             log.close()
+
+
+@contextmanager
+def browser_page(patience_ms: float) -> Iterator[Page]:
+    """A page of a headless browser, 1280 pixels wide, and patience for all that is waited for."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(patience_ms)
+        expect.set_options(timeout=patience_ms)
+        yield page
+        browser.close()
+
+
+def browser_bytes() -> int:
+    """Of all processes of the browser, pages that they share counted once."""
+    ours = psutil.Process().children(recursive=True)
+    return sum(p.memory_full_info().pss for p in ours if "chrom" in p.name())
 
 
 def _wait(process: "subprocess.Popen[bytes]", url: str) -> None:

@@ -3,8 +3,8 @@
 Starts the real service on a new SQLite database, asks with `wrk` (Debian: apt-get install wrk),
 uploads with a client of its own, and writes `<results>/load.json`. Client and server share the
 machine: figures are floors. An API without our promises (`benchmarks.plain_api`) is asked the
-same in the same run, for a machine may be half as fast as another. `--minutes 120` asks on for so long and records whether memory, open
-files and threads grow (the soak of P26).
+same in the same run, for a machine may be half as fast as another. `--minutes 120` asks on for so
+long and records whether memory, open files and threads grow (the soak of P26).
 """
 
 import argparse
@@ -72,26 +72,34 @@ class Api:
 
 
 @contextmanager
-def running_plain(home: Path) -> Iterator[Api]:
-    """`python -m benchmarks.plain_api`: the yardstick."""
-    database, token = ["--database", str(home / "plain.db")], "plain"
-    with listen("API", 0, 0) as socket, (home / "plain.log").open("wb") as log:
-        descriptor = str(socket.fileno())
+def serving(
+    command: list[str], log: Path, health: str, environ: dict[str, str] | None = None
+) -> Iterator[tuple[str, psutil.Process]]:
+    """`python -m <command> --fd N` once `health` answers: its address and process."""
+    with listen("API", 0, 0) as socket, log.open("wb") as file:
+        descriptor = socket.fileno()
         process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "benchmarks.plain_api"),
-                *("--fd", descriptor, "--token", token, *database),
-            ],
-            stderr=log,
-            pass_fds=(int(descriptor),),
+            [sys.executable, "-m", *command, "--fd", str(descriptor)],
+            env={**os.environ, **(environ or {})},
+            stderr=file,
+            pass_fds=(descriptor,),
         )
         try:
             address = f"http://127.0.0.1:{socket.getsockname()[1]}"
-            _wait(f"{address}/openapi.json", process)
-            yield Api(address, token, psutil.Process(process.pid), "job", "none")
+            _wait(f"{address}{health}", process)
+            yield address, psutil.Process(process.pid)
         finally:
-            process.kill()
+            process.terminate()
             process.wait(20)
+
+
+@contextmanager
+def running_plain(home: Path) -> Iterator[Api]:
+    """`python -m benchmarks.plain_api`: the yardstick."""
+    token = "plain"
+    command = ["benchmarks.plain_api", "--token", token, "--database", str(home / "plain.db")]
+    with serving(command, home / "plain.log", "/openapi.json") as (address, process):
+        yield Api(address, token, process, "job", "none")
 
 
 @contextmanager
@@ -102,25 +110,12 @@ def running_api(home: Path) -> Iterator[Api]:
     store = Store.open(url)
     upload = store.register_upload(new_upload_id(), "logs.zip", 1, "0" * 64).id
     job = store.submit(IngestSpec(upload=upload, name="logs"), "logs").id
-    limits = {"FOGLAB_REQUESTS_PER_SECOND": "1000000"}
-    environ = {**os.environ, "FOGLAB_HOME": str(home), **limits}
-    with listen("API", 0, 0) as socket, (home / "api.log").open("wb") as log:
-        descriptor = socket.fileno()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "api", "--fd", str(descriptor)],
-            env=environ,
-            stderr=log,
-            pass_fds=(descriptor,),
-        )
-        try:
-            address = f"http://127.0.0.1:{socket.getsockname()[1]}"
-            _wait(f"{address}/healthz", process)
-            token = store.create_token("load")
-            yield Api(address, token, psutil.Process(process.pid), job, upload)
-        finally:
-            process.terminate()
-            process.wait(20)
-            store.close()
+    environ = {"FOGLAB_HOME": str(home), "FOGLAB_REQUESTS_PER_SECOND": "1000000"}
+    try:
+        with serving(["api"], home / "api.log", "/healthz", environ) as (address, process):
+            yield Api(address, store.create_token("load"), process, job, upload)
+    finally:
+        store.close()
 
 
 def ask(api: Api, work: Path, method: str, path: str, connections: int, seconds: int) -> Any:

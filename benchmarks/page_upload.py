@@ -18,15 +18,15 @@ import time
 from pathlib import Path
 
 import psutil
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from benchmarks.front import CHROMIUM, Front, front
+from benchmarks.front import Front, browser_bytes, browser_page, front
 from benchmarks.machine import machine, versions
-from benchmarks.pages import browser_bytes
 from core.artifacts import Artifacts
 from core.jobs.migrate import upgrade
 from core.jobs.store import Store
 
+PATIENCE_MS = 600_000
 RESULTS = Path(__file__).with_name("results") / "page_upload.json"
 BLOCK = 16 << 20
 CUT_AT, RELOAD_AT = 0.2, 0.5
@@ -89,11 +89,7 @@ class Watch:
 
     def upload(self, token: str) -> dict[str, object]:
         """Seconds with the pauses; memory in MB after a tenth, at the most and at the end."""
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.set_default_timeout(600_000)
-            expect.set_options(timeout=600_000)
+        with browser_page(PATIENCE_MS) as page:
             page.goto(f"{self._served.dashboard_url}/upload?token={token}")
             began = time.monotonic()
             self._choose(page)
@@ -108,7 +104,6 @@ class Watch:
             self._until(page, 1.0)
             expect(page.get_by_text("has arrived as up_")).to_be_visible()
             seconds = time.monotonic() - began
-            browser.close()
         return {
             "seconds": round(seconds, 1),
             "megabytes_per_second": round(self._size / seconds / 1e6, 1),

@@ -22,14 +22,15 @@ from pathlib import Path
 
 import httpx
 import psutil
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from benchmarks.busy_lab import fill
-from benchmarks.front import CHROMIUM, Front, front
+from benchmarks.front import Front, browser_bytes, browser_page, front
 from benchmarks.machine import machine, versions
 from core.jobs.migrate import upgrade
 from dashboard.words import PAGES
 
+PATIENCE_MS = 180_000
 RESULTS = Path(__file__).with_name("results") / "pages.json"
 QUIET = "[data-testid='stApp'][data-test-script-state='notRunning']"
 LISTINGS = {
@@ -80,11 +81,7 @@ def measure(served: Front, token: str, runs: int) -> dict[str, object]:
     """Medians in seconds, by page and by interaction."""
     paints: dict[str, list[float]] = {name: [] for name in PAGES}
     clicks: dict[str, list[float]] = {}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(180_000)
-        expect.set_options(timeout=180_000)
+    with browser_page(PATIENCE_MS) as page:
         page.goto(f"{served.dashboard_url}/?token={token}")
         expect(page.get_by_role("heading", level=1)).to_have_text("Home")
         page.wait_for_function("() => sessionStorage.getItem('foglab-token')")
@@ -99,7 +96,6 @@ def measure(served: Front, token: str, runs: int) -> dict[str, object]:
             for name, seconds in _interactions(page).items():
                 if n:
                     clicks.setdefault(name, []).append(seconds)
-        browser.close()
     return {
         "first_paint_seconds": {k: round(statistics.median(v), 2) for k, v in paints.items()},
         "interaction_seconds": {k: round(statistics.median(v), 2) for k, v in clicks.items()},
@@ -201,10 +197,7 @@ def watch(served: Front, token: str, seconds: float) -> dict[str, object]:
     """
     processes = {"api": served.api_pid, "dashboard": served.dashboard_pid}
     samples: dict[str, list[float]] = {}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(180_000)
+    with browser_page(PATIENCE_MS) as page:
         page.goto(f"{served.dashboard_url}/jobs?token={token}")
         page.get_by_role("heading", level=1).wait_for()
         inspector = page.context.new_cdp_session(page)
@@ -222,7 +215,6 @@ def watch(served: Front, token: str, seconds: float) -> dict[str, object]:
             samples.setdefault("page_heap_mb", []).append(found["JSHeapUsedSize"] / 1e6)
             samples.setdefault("page_elements", []).append(found["Nodes"])
             samples.setdefault("page_listeners", []).append(found["JSEventListeners"])
-        browser.close()
     tenth = max(1, len(samples["api_mb"]) // 10)
     return {
         "seconds": seconds,
@@ -234,12 +226,6 @@ def watch(served: Front, token: str, seconds: float) -> dict[str, object]:
             for name, values in samples.items()
         },
     }
-
-
-def browser_bytes() -> int:
-    """Of all processes of the browser, pages that they share counted once."""
-    ours = psutil.Process().children(recursive=True)
-    return sum(p.memory_full_info().pss for p in ours if "chrom" in p.name())
 
 
 if __name__ == "__main__":

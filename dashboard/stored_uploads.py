@@ -1,10 +1,12 @@
 """Finished uploads that take up room, the largest first, each with a button that removes it."""
 
+from collections.abc import Callable
+from functools import partial
+
 import streamlit as st
 
 from core.jobs.replies import StoredUpload
-from dashboard import access, words
-from foglab.client import ServiceError
+from dashboard import access, removal, words
 
 MOST = 20
 
@@ -27,27 +29,14 @@ def draw() -> None:
         size.text(words.size(upload.size))
         when.text(words.ago(upload.created_at))
         with button:
-            _remove(upload)
+            if removal.after_question(upload.id, partial(_ask, upload)):
+                st.rerun()
     if len(found) > MOST:
         left = words.number(len(found) - MOST)
         st.caption(f"and {left} smaller ones: `foglab uploads` lists all")
 
 
-def _remove(upload: StoredUpload) -> None:
-    key = f"delete-{upload.id}"
-    place = st.popover("Delete", icon=":material/delete:", key=key, on_change="rerun")
-    if not place.open:
-        return
-    with place:
-        st.text(f"{upload.filename}\n{words.size(upload.size)} become free.")
-        st.caption("Datasets stay. This cannot be taken back.")
-        if not st.button("Delete for good", type="primary", key=f"{key}-sure"):
-            return
-        try:
-            access.client().delete_upload(upload.id)
-        except ServiceError as error:
-            if error.status != 409:
-                raise
-            st.error(str(error), icon=":material/error:")
-        else:
-            st.rerun()
+def _ask(upload: StoredUpload) -> Callable[[], object]:
+    st.text(f"{upload.filename}\n{words.size(upload.size)} become free.")
+    st.caption("Datasets stay. This cannot be taken back.")
+    return lambda: access.client().delete_upload(upload.id)

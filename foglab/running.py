@@ -5,14 +5,14 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from core.jobs import migrate
 from core.jobs.environment import Environment
 from core.jobs.errors import StoreError
-from core.jobs.presence import GONE_SECONDS
-from core.jobs.spec import QUEUES
+from core.jobs.presence import alive, unserved
 from core.jobs.store import Store
 from core.jobs.wire import simulator_socket
 from foglab.client import ServiceClient
@@ -59,14 +59,12 @@ def _database(environment: Environment) -> Iterator[Finding]:
 
 
 def _workers(store: Store) -> Finding:
-    now = store.overview().now
-    served = [q for w in store.list_workers() if now - w.seen_at < GONE_SECONDS for q in w.queues]
-    told = [f"{served.count(q)} of {q}" for q in sorted(set(QUEUES.values()))]
-    missing = [q for q in sorted(set(QUEUES.values())) if q not in served]
-    if missing:
+    there = alive(store.list_workers(), store.clock())
+    if missing := unserved(there):
         way = f"`celery -A worker.app worker -Q {','.join(missing)}` or `foglab up` starts one"
         return Finding("Workers", False, f"none for {' and '.join(missing)}: such jobs wait; {way}")
-    return Finding("Workers", True, ", ".join(told))
+    counts = Counter(q for w in there for q in w.queues)
+    return Finding("Workers", True, ", ".join(f"{n} of {q}" for q, n in sorted(counts.items())))
 
 
 def _clock(store: Store) -> Finding:

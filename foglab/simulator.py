@@ -16,9 +16,9 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from core.jobs import wire
+from foglab.calls.base import API
 from foglab.transport import ServiceError, Transport
 
-API = "/api/v1"
 ANSWER_SECONDS = 150.0
 """The first answer may have to wait for torch and a model to be loaded."""
 

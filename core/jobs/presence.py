@@ -6,11 +6,22 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from core.jobs.records import Gpu, JobState, Worker
 from core.jobs.rows import Rows
+from core.jobs.spec import QUEUES
 from core.jobs.tables import jobs, workers
 
 GONE_SECONDS = 60.0
 """A worker that was silent for so long is not counted on."""
 FORGET_SECONDS = 86_400.0
+
+
+def alive(workers: Sequence[Worker], now: float) -> list[Worker]:
+    """Those that are counted on."""
+    return [w for w in workers if now - w.seen_at < GONE_SECONDS]
+
+
+def unserved(workers: Sequence[Worker]) -> list[str]:
+    """Queues that none of them works on."""
+    return sorted(set(QUEUES.values()) - {q for w in workers for q in w.queues})
 
 
 class Presence(Rows):

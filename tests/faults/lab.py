@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,13 +30,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class Part:
+class Part(ABC):
     """A program of the installation that may be killed and started again."""
 
     process: subprocess.Popen[bytes]
 
+    @abstractmethod
     def start(self) -> None:
-        raise NotImplementedError
+        """Start it, and wait until it answers if it does."""
 
     def kill(self) -> None:
         self.process.kill()
