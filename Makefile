@@ -48,7 +48,8 @@ $(TOOLS): $(READY)
 # No process takes the place of one that crashes: it would wait for work for ever.
 test: $(TOOLS) ## The default tests
 	timeout --foreground -s INT -k 30 1600 \
-	$(BIN)/pytest -q -n logical --maxprocesses 8 --dist loadfile --max-worker-restart 0
+	$(BIN)/pytest -q -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
+	  --max-worker-restart 0 --durations 10
 
 test-slow: $(TOOLS) ## The tests that take minutes
 	$(BIN)/pytest -q -m slow --timeout 7200
@@ -60,7 +61,7 @@ test-malformed: $(READY) ## A thousand malformed uploads through the service; wr
 	$(BIN)/python -m tests.malformed
 
 test-faults: $(TOOLS) ## Kill, pause, cut and fill up in full, for hours; writes benchmarks/results/faults.json
-	FOGLAB_FAULTS=long FOGLAB_FAULTS_RESULTS=benchmarks/results/faults.json $(BIN)/pytest -q --timeout 14400 tests/faults tests/jobs/test_histories.py
+	FOGLAB_FAULTS=long FOGLAB_FAULTS_RESULTS=benchmarks/results/faults.json $(BIN)/pytest -q -m "not gpu" --timeout 14400 tests/faults tests/jobs/test_histories.py
 
 test-api-fuzz: $(TOOLS) ## 5,000 cases of schemathesis on each database
 	$(BIN)/python -m tests.api.contract --cases 5000

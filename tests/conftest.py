@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 _RUN = "PYTEST_RUN"
 """Tells the processes of one run from others."""
 
+_LONG_FIRST = ("faults", "malformed", "foglab", "dashboard", "worker", "deploy", "benchmarks")
+"""Folders whose files take longest: started last, one of them would run alone at the end."""
+
+_running: dict[str, float] = {}
+
 # A busy machine is slow, not wrong.
 settings.register_profile("foglab", deadline=None)
 settings.load_profile("foglab")
@@ -33,6 +39,31 @@ def pytest_configure(config: pytest.Config) -> None:
     """Name the run, for all processes that it starts; a run inside a test is one of its own."""
     if not hasattr(config, "workerinput"):
         os.environ[_RUN] = str(os.getpid())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files; `--no-loadscope-reorder` keeps this order."""
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.nodeid.split("/")[1]
+        return _LONG_FIRST.index(folder) if folder in _LONG_FIRST else len(_LONG_FIRST)
+
+    items.sort(key=rank)
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    _running[nodeid] = time.monotonic()
+
+
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    _running.pop(nodeid, None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that a run which is interrupted did not see the end of."""
+    for nodeid, began in _running.items():
+        seconds = time.monotonic() - began
+        terminalreporter.write_line(f"not ended after {seconds:.0f} s: {nodeid}")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -12,6 +12,7 @@ from core.jobs.spec import PolicySpec
 from tests.benchmarks.conftest import IDS
 
 
+@pytest.mark.slow
 def test_every_seed_trains_and_is_judged_beside_references(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

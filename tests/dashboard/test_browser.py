@@ -218,6 +218,7 @@ def test_cut_upload_goes_on_where_it_stopped(
     visitor.complaints = [c for c in visitor.complaints if "ERR_FAILED" not in c]
 
 
+@pytest.mark.slow
 def test_upload_waits_for_a_network_that_comes_back(
     visitor: Visitor, service: Service, tmp_path: Path
 ) -> None:

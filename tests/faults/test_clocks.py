@@ -61,6 +61,7 @@ def lab(
         api.client.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "apis"), WRONG)
 def test_wrong_clocks_repeat_no_job_and_take_none_away(
     lab: Lab, clocks: dict[str, Clock], workers: str, apis: str, record: Record

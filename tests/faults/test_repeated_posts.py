@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import pytest
 
 from core.jobs.store import Store
 from tests.faults.conftest import Record, rounds
@@ -13,6 +14,7 @@ from tests.faults.rig import Rig, ended
 from tests.jobs.makers import ingest
 
 
+@pytest.mark.slow
 def test_same_key_makes_one_job_of_many_requests(
     tmp_path: Path, database_url: str, open_store: Callable[..., Store], record: Record
 ) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from core.jobs.replies import Job
 from foglab.demo import summarise, summary_table
@@ -89,6 +90,7 @@ def leftovers(home: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_demo_ends_right_though_every_program_is_killed(quick_environ: dict[str, str]) -> None:
     home = Path(quick_environ["FOGLAB_HOME"])
     runs = home / "runs"

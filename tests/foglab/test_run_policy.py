@@ -35,6 +35,7 @@ def robot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "my_robot_file:Robot"
 
 
+@pytest.mark.slow
 def test_an_export_runs_in_an_environment_of_ones_own(
     exported_policy: Path, robot: str, tmp_path: Path
 ) -> None:
@@ -50,6 +51,7 @@ def test_an_export_runs_in_an_environment_of_ones_own(
     assert "the policy's actions are 1 numbers" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_a_zip_and_an_id_are_the_same_policy(
     exported_policy: Path, robot: str, tmp_path: Path, service: Service, client: ServiceClient
 ) -> None:
