@@ -20,7 +20,7 @@ _PROBES = 64
 _CLIPPED_STEPS = 5
 _CLIPPED_SHARE = 0.2
 _MANY_VALUES = 8
-"""A column of fewer values is a switch, and a switch stands at its ends."""
+"""A column of fewer values may be a switch, and a switch stands at its ends."""
 
 
 class Duplicates:
@@ -131,7 +131,7 @@ def _frozen_actions(episode: Episode, ref: EpisodeRef) -> Iterator[Remark]:
 
 def _clipped_actions(actions: np.ndarray, ref: EpisodeRef) -> Iterator[Remark]:
     for column, values in enumerate(actions.T):
-        if len(np.unique(values)) < _MANY_VALUES:
+        if _is_switch(values):
             continue
         for bound, side in ((values.min(), "least"), (values.max(), "greatest")):
             at = np.flatnonzero(values == bound)
@@ -145,6 +145,14 @@ def _clipped_actions(actions: np.ndarray, ref: EpisodeRef) -> Iterator[Remark]:
                 "check whether the command was cut to a range; record what was sent to the robot",
                 int(at[0]),
             )
+
+
+def _is_switch(values: np.ndarray) -> bool:
+    """Few values that come again. A command that is cut hard has values between its ends, too, but
+    no reason to meet one of them twice."""
+    found, counts = np.unique(values, return_counts=True)
+    between = counts[1:-1]
+    return len(found) < _MANY_VALUES and not (len(between) > 1 and (between == 1).all())
 
 
 def _moves(rows: np.ndarray) -> bool:

@@ -1,15 +1,18 @@
 """Judges the episodes of a reader one by one: fit ones come out, findings are kept."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import replace
 
+from core.data.ahead import one_ahead
 from core.data.checks import Duplicates, remarks
 from core.data.codes import Remark
 from core.data.dataset import ActionKind, Dataset
 from core.data.episode import Episode, EpisodeError
 from core.data.looks import Looks
 from core.data.overall import overall
-from core.data.prepare import Preparer
+from core.data.prepare import Prepared, Preparer
 from core.data.readers.base import EpisodeRef, LogError, Reader
 from core.data.report import Finding, Findings, Report, Summary, from_error, from_remark
 from core.data.statistics import statistics
@@ -17,6 +20,8 @@ from core.data.survey import survey
 from core.jobs.spec import IngestSpec
 
 _MOST_FPS = 1000
+_LIGHT_BYTES = 128 << 20
+"""Episodes of fewer bytes are read ahead."""
 
 
 class Intake:
@@ -51,17 +56,19 @@ class Intake:
     def episodes(self) -> Iterator[Episode | None]:
         """One item per episode of the logs, None for one that was left out; `ValueError` for a
         broken one if `bad_episodes` is fail."""
-        for ref in self._reader.episodes:
-            try:
-                episode, found = self._read(ref)
-            except EpisodeError as error:
-                self._reject(from_error(error, ref))
-                yield None
-            else:
-                self._kept.append(ref)
-                for finding in found:
-                    self.findings.add(finding)
-                yield episode
+        # A core reads and decodes, while another looks, writes and sums up.
+        with closing(one_ahead(self._read, self._reader.episodes, _is_light)) as coming:
+            for ref, reading in coming:
+                try:
+                    episode, found = self._judged(reading, ref)
+                except EpisodeError as error:
+                    self._reject(from_error(error, ref))
+                    yield None
+                else:
+                    self._kept.append(ref)
+                    for finding in found:
+                        self.findings.add(finding)
+                    yield episode
 
     def remark(self, remark: Remark) -> None:
         """Take a remark into the report."""
@@ -103,9 +110,12 @@ class Intake:
             else:
                 self.findings.add(finding)
 
-    def _read(self, ref: EpisodeRef) -> tuple[Episode, list[Finding]]:
+    def _read(self, ref: EpisodeRef) -> Prepared:
         with self._reader.open(ref) as fields:
-            made = self._preparer.prepare(self._usual.known(fields), ref)
+            return self._preparer.prepare(self._usual.known(fields), ref)
+
+    def _judged(self, reading: Future[Prepared], ref: EpisodeRef) -> tuple[Episode, list[Finding]]:
+        made = reading.result()
         self._duplicates.check(made.episode, ref)
         self._trimmed += bool(made.cuts)
         kept = (int(made.rows[0]), int(made.rows[-1]) + 1)
@@ -135,6 +145,10 @@ def _logged_kind(reader: Reader, label: str, spec: IngestSpec) -> ActionKind:
             "'none'"
         )
     return "absolute"
+
+
+def _is_light(made: Prepared) -> bool:
+    return made.episode.frames.nbytes < _LIGHT_BYTES
 
 
 def _as_remark(note: str | Remark) -> Remark:

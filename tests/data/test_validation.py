@@ -115,6 +115,15 @@ def test_clipped_and_frozen_actions_are_found(tmp_path: Path) -> None:
     assert places(out, "frozen_actions") == [("warning", 1, 20)]
 
 
+def test_a_command_cut_so_hard_that_hardly_any_value_is_left_is_no_switch(tmp_path: Path) -> None:
+    hard, levels = scene(0, 80), scene(1, 80)
+    hard["action"][:, 1] = np.where(np.arange(79) % 20 < 10, -1, 1)
+    hard["action"][[10, 30, 50], 1] = [0.1, -0.4, 0.7]  # on the way from one end to the other
+    levels["action"][:, 1] = np.array([-1, 0, 0.5, 1])[np.arange(79) // 5 % 4]
+    out, _ = ingested(tmp_path, [hard, levels])
+    assert places(out, "clipped_actions") == [("warning", 0, 0), ("warning", 0, 11)]
+
+
 @pytest.mark.parametrize("black", [True, False])
 def test_filling_at_the_end_is_found_and_cut(tmp_path: Path, black: bool) -> None:
     logs = [scene(i, 40) for i in range(3)]

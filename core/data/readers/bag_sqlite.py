@@ -33,7 +33,11 @@ class SqliteBag:
         self.topics: dict[str, Topic] = {}
         self._ids: dict[str, int] = {}
         self._types: dict[str, Types] = {}
-        self._database = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
+        self._database = sqlite3.connect(
+            f"{path.as_uri()}?mode=ro&immutable=1",
+            uri=True,
+            check_same_thread=False,  # one after another
+        )
         try:
             # A view or trigger of the file could otherwise call functions.
             self._database.execute("PRAGMA trusted_schema = OFF")

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from typing import IO, NamedTuple
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from core.data.ahead import one_ahead
 from core.data.codes import Remark
 from core.data.episode import EpisodeError
 from core.data.pictures import MOST_PIXELS
@@ -18,6 +20,8 @@ CONTAINER = "mov,mp4,m4a,3gp,3g2,mj2"
 _PLAYED = ("h264",)
 _NEAR_SECONDS = 5.0
 """Frames this far ahead are reached by decoding; further ones by a jump."""
+_BATCH_BYTES = 2 << 20
+"""Of pictures that are made together, while the next are decoded."""
 _ERRORS = (av.FFmpegError, OSError, ValueError, IndexError, EOFError)
 
 
@@ -90,9 +94,19 @@ class Video:
         """(N, H, W, 3) u8: the frame nearest to each time; `EpisodeError` if it is further than
         `slack` seconds away. Cheapest for rising times."""
         frames = np.empty((len(seconds), *self.shape), np.uint8)
+        step = max(1, _BATCH_BYTES // frames[0].nbytes) if len(seconds) else 1
+        starts = range(0, len(seconds), step)
+
+        def decoded(start: int) -> list[_Shown]:
+            times = seconds[start : start + step].tolist()
+            return [self._near(time, slack) for time in times]
+
         try:
-            for i, time in enumerate(seconds.tolist()):
-                frames[i] = self._picture(self._nearest(time), time, slack)
+            # A core decodes, while another makes pictures of what was decoded.
+            with closing(one_ahead(decoded, starts, lambda _: True)) as coming:
+                for start, made in coming:
+                    for i, shown in enumerate(made.result(), start):
+                        frames[i] = self._picture(shown)
         except _ERRORS as error:
             if isinstance(error, EpisodeError):
                 raise
@@ -134,7 +148,8 @@ class Video:
             if frame.pts is not None:
                 yield _Shown(frame.pts * second, frame)
 
-    def _picture(self, near: _Shown | None, time: float, slack: float) -> np.ndarray:
+    def _near(self, time: float, slack: float) -> _Shown:
+        near = self._nearest(time)
         if near is None or abs(near.time - time) > slack:
             found = "the video is empty" if near is None else f"the nearest is at {near.time:.4f} s"
             raise EpisodeError(
@@ -143,10 +158,13 @@ class Video:
                 f"has no frame at {time:.4f} s; {found}",
                 fix="write the video again with one frame per row of the data",
             )
-        picture = self._colors.reformat(near.frame, format="rgb24").to_ndarray()
+        return near
+
+    def _picture(self, shown: _Shown) -> np.ndarray:
+        picture = self._colors.reformat(shown.frame, format="rgb24").to_ndarray()
         if picture.shape != self.shape:
             height, width = picture.shape[:2]
-            raise damaged(self.name, f"it turns to {width} x {height} pixels at {time:.2f} s")
+            raise damaged(self.name, f"it turns to {width} x {height} pixels at {shown.time:.2f} s")
         return picture
 
 
