@@ -253,9 +253,12 @@ def test_form_makes_a_job_and_opens_it(visitor: Visitor, service: Service) -> No
     visitor.open("train")
     page = visitor.page
     page.get_by_text("One job", exact=True).click()
-    page.get_by_role("textbox", name="Name").fill("from the browser")
     start = page.get_by_role("button", name="Start")
     expect(start).to_have_count(1)  # what was drawn before goes when the script has ended
+    page.get_by_role("textbox", name="Name").fill("from the browser")
+    page.keyboard.press("Tab")
+    # The estimate is drawn anew, and would move the button from under the mouse.
+    expect(page.locator("[data-test-script-state='notRunning']")).to_be_visible()
     start.click()
     expect(visitor.heading).to_have_text("from the browser")
     job = service.store.list_jobs(limit=1)[0]
