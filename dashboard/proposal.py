@@ -13,6 +13,7 @@ _JOBS, _SEEN, _APPLIED = "look_jobs", "look_seen", "look_applied"
 _LOOKS = ("format", "mapping", "crop", "fit", "flip", "color_order")
 _ONE = ("reward", "terminated", "success", "time")
 _NONE = "none"
+_THUMBNAIL_PX = 128
 
 
 def look(upload: str, options: Mapping[str, Any] | None = None) -> None:
@@ -69,8 +70,9 @@ def draw(detection: Detection) -> None:
     for camera, pictures in detection.thumbnails.items():
         used = " (read)" if camera == detection.fields.get("image") else ""
         st.markdown(f"{camera}{used}")
-        for column, picture in zip(st.columns(6), pictures, strict=False):
-            column.image(picture, width="stretch")
+        with st.container(horizontal=True, gap="small"):  # side by side on a phone, too
+            for picture in pictures:
+                st.image(picture, width=_THUMBNAIL_PX)
 
 
 def choose(detection: Detection) -> dict[str, str]:
@@ -95,8 +97,10 @@ def choose(detection: Detection) -> dict[str, str]:
             columns,
             default=known,
             key=f"{key}-{field}",
-            help=_ranges(detection, field) or "Keys whose values stand side by side",
+            help="Keys whose values stand side by side",
         )
+        if ranges := _ranges(detection, field):
+            place.caption(ranges)
         chosen[field] = ", ".join(picked)
     for n, field in enumerate(_ONE):
         options = [_NONE, *columns]
