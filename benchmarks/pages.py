@@ -123,13 +123,10 @@ def _interactions(page: Page) -> dict[str, float]:
             failed = page.get_by_text("Failed", exact=True).first
             found["jobs: failed only"] = _quiet(page, failed.click)
         if name == "datasets":
-            tab = page.get_by_role("tab", name="Report")
-            found["datasets: report"] = _quiet(page, tab.click)
-            tab = page.get_by_role("tab", name="Episodes")
-            found["datasets: episodes"] = _quiet(page, tab.click)
+            found["datasets: report"] = _opened(page, "Report")
+            found["datasets: episodes"] = _opened(page, "Episodes")
         if name == "models":
-            tab = page.get_by_role("tab", name="Config")
-            found["models: config"] = _quiet(page, tab.click)
+            found["models: config"] = _opened(page, "Config")
         if name == "train":
             one = page.get_by_text("One job", exact=True)
             found["train: one job"] = _quiet(page, one.click)
@@ -176,6 +173,18 @@ def _quiet(page: Page, act: Callable[[], object]) -> float:
     started = time.monotonic()
     act()
     page.wait_for_function(f'() => window.ran && document.querySelector("{QUIET}")', polling=10)
+    return time.monotonic() - started
+
+
+def _opened(page: Page, tab: str) -> float:
+    """From the click on a tab until all that it shows is there: a redraw may be too short to see."""
+    _settled(page)
+    inside = page.get_by_role("tabpanel", name=tab).locator("[data-testid='stElementContainer']")
+    click = page.get_by_role("tab", name=tab).click
+    started = time.monotonic()
+    click()
+    inside.first.wait_for(state="visible")
+    page.locator(QUIET).wait_for(state="attached")
     return time.monotonic() - started
 
 
