@@ -32,6 +32,5 @@ def one_ahead(
             light = made.exception() is not None or is_light(made.result())
             this = begin() if light else None
             yield item, made
-            del made
             if not light:
                 this = begin()

@@ -36,7 +36,7 @@ class SqliteBag:
         self._database = sqlite3.connect(
             f"{path.as_uri()}?mode=ro&immutable=1",
             uri=True,
-            check_same_thread=False,  # one after another
+            check_same_thread=False,  # opened in one thread, read in one other
         )
         try:
             # A view or trigger of the file could otherwise call functions.

@@ -94,7 +94,7 @@ class Video:
         """(N, H, W, 3) u8: the frame nearest to each time; `EpisodeError` if it is further than
         `slack` seconds away. Cheapest for rising times."""
         frames = np.empty((len(seconds), *self.shape), np.uint8)
-        step = max(1, _BATCH_BYTES // frames[0].nbytes) if len(seconds) else 1
+        step = max(1, _BATCH_BYTES // math.prod(self.shape))
         starts = range(0, len(seconds), step)
 
         def decoded(start: int) -> list[_Shown]:
