@@ -6,7 +6,7 @@ import numpy as np
 
 from core.data.episode import MIN_FRAMES, Episode, EpisodeError, check_finite
 from core.data.pixels import Layout, Range
-from core.data.readers.base import Field, Fields, LogError, RowSlice
+from core.data.readers.base import Field, Fields, LogError, RowSlice, ShrinkingRows
 from core.data.shaping import Shaping
 from core.jobs.spec import IngestSpec
 
@@ -80,6 +80,9 @@ class Conformer:
             )
         if image.rows.dtype == np.uint8 and self._shaping.keeps(image.shape, height, width):
             return _read(image, 0, len(image))
+        small = isinstance(image.rows, ShrinkingRows)
+        if small and self._shaping.only_shrinks(image.shape, height, width):
+            return _read(image, 0, len(image), (height, width))
         frames = np.empty((len(image), height, width, 3), np.uint8)
         row_bytes = int(np.prod(image.shape[1:])) * image.rows.dtype.itemsize
         step = max(1, _BLOCK_BYTES // row_bytes)
@@ -120,10 +123,13 @@ class Conformer:
         self.changes.converted = self.changes.converted or ", ".join(parts)
 
 
-def _read(image: RowSlice, start: int, stop: int) -> np.ndarray:
-    """Rows of pictures; an `EpisodeError` says which frame cannot be read."""
+def _read(
+    image: RowSlice, start: int, stop: int, size: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Rows of pictures, of a smaller size if one is given; an `EpisodeError` says which frame
+    cannot be read."""
     try:
-        return image.read(start, stop)
+        return image.read(start, stop) if size is None else image.read_small(start, stop, *size)
     except EpisodeError as error:
         if error.frame is None:
             error.frame = _first_unreadable(image, start, stop)

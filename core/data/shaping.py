@@ -42,8 +42,12 @@ class Shaping:
 
     def keeps(self, shape: tuple[int, ...], height: int, width: int) -> bool:
         """Whether frames u8 of a shape are stored as they are."""
-        plain = self.flip == "none" and self.color_order == "rgb" and self.crop is None
-        return plain and shape[1:] == (height, width, 3)
+        return self._plain and shape[1:] == (height, width, 3)
+
+    def only_shrinks(self, shape: tuple[int, ...], height: int, width: int) -> bool:
+        """Whether frames u8 of a shape (T, H, W, 3) are made smaller both ways, and that is all."""
+        squared = self.fit == "squeeze" or shape[1] == shape[2]
+        return self._plain and squared and height < shape[1] and width < shape[2]
 
     def apply(self, frames: np.ndarray, layout: Layout, height: int, width: int) -> np.ndarray:
         """(T, height, width, 3) u8 of frames u8 in a layout; shrunk by averaging over areas."""
@@ -59,6 +63,10 @@ class Shaping:
         if self.color_order == "bgr":
             frames = frames[..., ::-1]
         return np.broadcast_to(frames, (*frames.shape[:3], 3))
+
+    @property
+    def _plain(self) -> bool:
+        return self.flip == "none" and self.color_order == "rgb" and self.crop is None
 
     def _box(self, layout: Layout) -> tuple[int, int, int, int]:
         """Top, left, height and width of the part that is kept."""

@@ -16,6 +16,7 @@ import pytest
 from core.data.episode import EpisodeError
 from core.data.readers import LogError, detect, open_logs
 from core.data.readers.base import Field
+from core.pictures import shrunk
 from tests.data.lerobot_makers import CAMERAS, numbers_of, recorded, write_v2, write_v3
 from tests.data.makers import findings, ingest, zipped
 
@@ -100,6 +101,19 @@ def test_videos_lose_little(tmp_path: Path, codec: str) -> None:
         for one, original in zip(found, EPISODES, strict=True)
     ]
     assert max(wrong) < 4
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libsvtav1"])
+def test_videos_that_are_read_small_are_as_if_shrunk_afterwards(tmp_path: Path, codec: str) -> None:
+    with closing(open_logs(write_v3(tmp_path / "set", EPISODES, codec=codec))) as reader:
+        for ref in reader.episodes:
+            with reader.open(ref) as fields:
+                rows = fields["image"]
+                small = rows.read_small(0, len(rows), 24, 16)
+                afterwards = np.stack([shrunk(frame, 24, 16) for frame in rows.read()])
+            wrong = np.abs(small.astype(int) - afterwards)
+            assert small.shape == (len(rows), 24, 16, 3)
+            assert (wrong.mean() < 2, wrong.max() < 16) == (True, True)
 
 
 def test_another_camera_is_read_when_it_is_chosen(tmp_path: Path) -> None:

@@ -49,6 +49,14 @@ class Rows(Protocol):
         """Rows start..stop in memory; `EpisodeError` if they cannot be decoded."""
 
 
+@runtime_checkable
+class ShrinkingRows(Rows, Protocol):
+    """Pictures that come smaller for less than they come whole."""
+
+    def read_small(self, start: int, stop: int, height: int, width: int) -> np.ndarray:
+        """(N, height, width, 3) u8, means over areas of what `read` gives."""
+
+
 @dataclass(frozen=True)
 class RowSlice:
     """The rows of one episode."""
@@ -69,6 +77,11 @@ class RowSlice:
         return self.rows.read(
             self.start + start, self.start + (len(self) if stop is None else stop)
         )
+
+    def read_small(self, start: int, stop: int, height: int, width: int) -> np.ndarray:
+        """Pictures made smaller, of `ShrinkingRows`."""
+        assert isinstance(self.rows, ShrinkingRows)
+        return self.rows.read_small(self.start + start, self.start + stop, height, width)
 
 
 Fields = Mapping[Field, RowSlice]

@@ -22,6 +22,8 @@ _NEAR_SECONDS = 5.0
 """Frames this far ahead are reached by decoding; further ones by a jump."""
 _BATCH_BYTES = 2 << 20
 """Of pictures that are made together, while the next are decoded."""
+_SMALL_PIXELS = 128 * 128
+"""Frames of fewer are decoded by one thread: to share them out costs half as much as they do."""
 _ERRORS = (av.FFmpegError, OSError, ValueError, IndexError, EOFError)
 
 
@@ -39,7 +41,7 @@ class Video:
         self._file = file
         self.name = name
         # One for all frames: to set it up costs more than to convert a small picture.
-        self._colors = VideoReformatter()
+        self._sizes, self._colors = VideoReformatter(), VideoReformatter()
         self._shown: Iterator[_Shown] = iter(())
         self._before: _Shown | None = None
         self._after: _Shown | None = None
@@ -50,8 +52,9 @@ class Video:
             if not self._container.streams.video:
                 raise ValueError("it has no video stream")
             self._stream = self._container.streams.video[0]
-            self._stream.thread_type = "AUTO"
             codec = self._stream.codec_context
+            small = codec.height * codec.width < _SMALL_PIXELS
+            self._stream.thread_type = "NONE" if small else "AUTO"
             codec.options = {"max_pixels": str(MOST_PIXELS)}  # it may turn larger on the way
             self.codec: str = codec.name
             self.shape: tuple[int, int, int] = (codec.height, codec.width, 3)
@@ -90,10 +93,13 @@ class Video:
         rate = self._stream.average_rate
         return float(rate) if rate else None
 
-    def read(self, seconds: np.ndarray, slack: float) -> np.ndarray:
+    def read(
+        self, seconds: np.ndarray, slack: float, size: tuple[int, int] | None = None
+    ) -> np.ndarray:
         """(N, H, W, 3) u8: the frame nearest to each time; `EpisodeError` if it is further than
-        `slack` seconds away. Cheapest for rising times."""
-        frames = np.empty((len(seconds), *self.shape), np.uint8)
+        `slack` seconds away. Cheapest for rising times. With a smaller `size`, height and width,
+        frames come as means over areas."""
+        frames = np.empty((len(seconds), *(size or self.shape[:2]), 3), np.uint8)
         step = max(1, _BATCH_BYTES // math.prod(self.shape))
         starts = range(0, len(seconds), step)
 
@@ -106,7 +112,7 @@ class Video:
             with closing(one_ahead(decoded, starts, lambda _: True)) as coming:
                 for start, made in coming:
                     for i, shown in enumerate(made.result(), start):
-                        frames[i] = self._picture(shown)
+                        frames[i] = self._picture(shown, size)
         except _ERRORS as error:
             if isinstance(error, EpisodeError):
                 raise
@@ -160,12 +166,16 @@ class Video:
             )
         return near
 
-    def _picture(self, shown: _Shown) -> np.ndarray:
-        picture = self._colors.reformat(shown.frame, format="rgb24").to_ndarray()
-        if picture.shape != self.shape:
-            height, width = picture.shape[:2]
+    def _picture(self, shown: _Shown, size: tuple[int, int] | None) -> np.ndarray:
+        frame = shown.frame
+        height, width = frame.height, frame.width
+        if (height, width) != self.shape[:2]:
             raise damaged(self.name, f"it turns to {width} x {height} pixels at {shown.time:.2f} s")
-        return picture
+        if size is not None:  # colours in full: otherwise they are as coarse as the small picture
+            frame = self._sizes.reformat(
+                frame, size[1], size[0], "yuv444p", interpolation="AREA", threads=1
+            )
+        return self._colors.reformat(frame, format="rgb24", threads=1).to_ndarray()
 
 
 class VideoRows:
@@ -181,3 +191,6 @@ class VideoRows:
 
     def read(self, start: int, stop: int) -> np.ndarray:
         return self._video.read(self._seconds[start:stop], self._slack)
+
+    def read_small(self, start: int, stop: int, height: int, width: int) -> np.ndarray:
+        return self._video.read(self._seconds[start:stop], self._slack, (height, width))
