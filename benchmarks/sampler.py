@@ -122,7 +122,11 @@ def speed(settings: Settings, seconds: float, busy: bool) -> dict[str, Any]:
 
 def demo_model(image_size: int, steps: int, bf16: bool) -> GlobalModel:
     """An untrained model of the demo preset's sizes."""
-    spec = GlobalModelSpec(dataset="ds_00000000")
+    return untrained(GlobalModelSpec(dataset="ds_00000000"), image_size, steps, bf16)
+
+
+def untrained(spec: GlobalModelSpec, image_size: int, steps: int, bf16: bool) -> GlobalModel:
+    """A model of a spec's sizes, but for its denoising steps."""
     config = GlobalConfig(
         image_size=image_size,
         action_dim=2,

@@ -2,8 +2,9 @@
 
     python -m benchmarks.simulator --home .foglab [--seconds 6] [--page]
 
-Starts a simulator process and an API of its own in a temporary home with untrained models of the
-demo's sizes, for speed does not depend on weights. `http` is one session with `POST /sim/step` over
+Starts a simulator process and an API of its own in a temporary home with untrained models, for
+speed does not depend on weights: the demo preset's, its network at 64 pixels, and the preset that
+has 64 pixels. `http` is one session with `POST /sim/step` over
 one kept connection, `stream` the same over the WebSocket; the model's own step is measured in this
 process just before, on one thread, as the simulator does it. Overhead is what comes on top
 of it. `--page` plays the play page in Chromium at 32 pixels, as fast as it goes and at 15 steps/s.
@@ -36,22 +37,30 @@ from matplotlib.figure import Figure
 import foglab
 from benchmarks.harness import Row, Settings, Summary, measure_rows, parser, publish, work_folder
 from benchmarks.plots import COLOURS
-from benchmarks.sampler import demo_model
+from benchmarks.sampler import untrained
 from core.artifacts import Artifacts
 from core.data.episode import Episode
 from core.data.writer import DatasetWriter
 from core.envs import TASKS
 from core.envs.camera import make_judge
 from core.envs.logs import play_episode
+from core.global_model.model import GlobalModel
 from core.imagination.batch import imagine_each
+from core.jobs import presets
 from core.jobs.migrate import upgrade
+from core.jobs.presets import Preset
 from core.jobs.records import NewArtifact
-from core.jobs.spec import GlobalModelSpec, IngestSpec, Spec
+from core.jobs.spec import GlobalModelSpec, IngestSpec, Kind, Spec
 from core.jobs.store import Store
 from foglab.sockets import listen
 
 SESSIONS = (1, 4, 16)
-SIZES = (32, 64)
+NETWORKS = {
+    "demo, 32 px": (Preset.DEMO, 32),
+    "demo, 64 px": (Preset.DEMO, 64),
+    "single_gpu, 64 px": (Preset.SINGLE_GPU, 64),
+}
+DEMO = "demo, 32 px"
 CHROMIUM = "/usr/bin/chromium"
 
 
@@ -61,8 +70,8 @@ class Running:
 
     url: str
     token: str
-    models: dict[int, str]
-    """Pixels to global model."""
+    models: dict[str, str]
+    """Network to global model."""
     pids: list[int]
     """Simulator and API."""
 
@@ -73,13 +82,12 @@ def main() -> None:
     options.add_argument("--page", action="store_true", help="measure the play page too")
     chosen = options.parse_args()
     grid: list[Settings] = []
-    for size in SIZES:
-        grid += [{"what": "model", "image_size": size, "sessions": n} for n in SESSIONS]
-        grid += [{"what": "stream", "image_size": size, "sessions": n} for n in SESSIONS]
-        grid.append({"what": "http", "image_size": size, "sessions": 1})
-        grid.append({"what": "http", "image_size": size, "sessions": 16})
+    for network in NETWORKS:
+        grid += [{"what": "model", "network": network, "sessions": n} for n in SESSIONS]
+        grid += [{"what": "stream", "network": network, "sessions": n} for n in SESSIONS]
+        grid += [{"what": "http", "network": network, "sessions": n} for n in (1, 16)]
     if chosen.page:
-        grid += [{"what": "page", "image_size": 32, "speed": s} for s in ("0", "15")]
+        grid += [{"what": "page", "network": DEMO, "speed": s} for s in ("0", "15")]
     work = work_folder(chosen.home, "simulator")
     with service() as running:
         measure = partial(measured, running=running, seconds=chosen.seconds)
@@ -147,9 +155,9 @@ def processor_time(others: Sequence[int]) -> float:
 
 def own_step(settings: Settings, running: Running, seconds: float) -> dict[str, Any]:
     """The model alone, threads as the simulator chooses them."""
-    size, many = settings["image_size"], settings["sessions"]
+    network, many = settings["network"], settings["sessions"]
     torch.set_num_threads(1 if many < 4 else min(2, os.cpu_count() or 1))
-    model = demo_model(size, 1, True)
+    model, size = network_of(network), NETWORKS[network][1]
     frames = torch.zeros(many, model.config.context, 3, size, size)
     actions = torch.zeros(many, model.config.context, 2)
     generators = [torch.Generator().manual_seed(i) for i in range(many)]
@@ -158,7 +166,7 @@ def own_step(settings: Settings, running: Running, seconds: float) -> dict[str, 
 
 def over_stream(settings: Settings, running: Running, seconds: float) -> dict[str, Any]:
     """`foglab.make` or `foglab.make_vec`."""
-    model, many = running.models[settings["image_size"]], settings["sessions"]
+    model, many = running.models[settings["network"]], settings["sessions"]
     asked: dict[str, Any] = {"token": running.token, "model": model, "max_steps": 100_000}
     if many == 1:
         env = foglab.make(running.url, **asked)
@@ -179,7 +187,7 @@ def over_stream(settings: Settings, running: Running, seconds: float) -> dict[st
 
 def over_http(settings: Settings, running: Running, seconds: float) -> dict[str, Any]:
     """`POST /sim/step` over connections that are kept, one for each session."""
-    model, many = running.models[settings["image_size"]], settings["sessions"]
+    model, many = running.models[settings["network"]], settings["sessions"]
     lines = [Line(running, model) for _ in range(many)]
     with ThreadPoolExecutor(many) as pool:
         if many == 1:
@@ -221,7 +229,7 @@ def in_browser(settings: Settings, running: Running, seconds: float) -> dict[str
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
         page.set_default_timeout(180_000)
-        model = running.models[settings["image_size"]]
+        model = running.models[settings["network"]]
         page.goto(f"{running.url}/play?model={model}#token={running.token}")
         page.wait_for_selector("#status.good")
         page.select_option("#speed", settings["speed"])
@@ -267,7 +275,7 @@ def service() -> Iterator[Running]:
         upgrade(f"sqlite:///{home}/foglab.db")
         store = Store.open(f"sqlite:///{home}/foglab.db")
         stack.callback(store.close)
-        models = {size: make_model(store, Artifacts(home), size) for size in SIZES}
+        models = {n: make_model(store, Artifacts(home), n) for n in NETWORKS}
         token = store.create_token("benchmark")
         environ = {**os.environ, "FOGLAB_HOME": str(home)}
         listener = stack.enter_context(listen("API", None, 8000))
@@ -288,10 +296,23 @@ def service() -> Iterator[Running]:
         yield Running(url, token, models, pids)
 
 
-def make_model(store: Store, artifacts: Artifacts, size: int) -> str:
-    """An untrained model of the demo's sizes, with a few episodes to start from."""
-    upload = store.register_upload(f"up_{size:032d}", "logs.zip", 1, "0" * 64).id
-    dataset = _registered(store, IngestSpec(upload=upload, name=f"{size} px"))
+def spec_of(network: str, dataset: str) -> GlobalModelSpec:
+    """A preset's global model."""
+    fields = presets.overrides(NETWORKS[network][0], Kind.GLOBAL_MODEL)
+    return GlobalModelSpec.model_validate({**fields, "dataset": dataset})
+
+
+def network_of(network: str) -> GlobalModel:
+    """An untrained global model."""
+    spec = spec_of(network, "ds_00000000")
+    return untrained(spec, NETWORKS[network][1], spec.num_denoising_steps, True)
+
+
+def make_model(store: Store, artifacts: Artifacts, name: str) -> str:
+    """An untrained model, with a few episodes to start from."""
+    size = NETWORKS[name][1]
+    upload = store.register_upload(f"up_{[*NETWORKS].index(name):032d}", "logs.zip", 1, "0" * 64).id
+    dataset = _registered(store, IngestSpec(upload=upload, name=name))
     env, play = make_judge("push_disc", size), TASKS["push_disc"].play()
     with DatasetWriter(artifacts.dataset(dataset)) as writer:
         for n in range(2):
@@ -301,11 +322,11 @@ def make_model(store: Store, artifacts: Artifacts, size: int) -> str:
             )
         writer.finish(name="push_disc", fps=10, action_kind="delta", task="push_disc")
     env.close()
-    spec = GlobalModelSpec(dataset=dataset)
+    spec = spec_of(name, dataset)
     model = _registered(store, spec)
     folder = artifacts.model(model)
     folder.mkdir(parents=True)
-    network = demo_model(size, 1, True)
+    network = network_of(name)
     with torch.no_grad():
         network.reward.head[-1].bias[1] = -20.0  # type: ignore[index,union-attr]  # never ends
     network.save(folder)
@@ -327,13 +348,13 @@ def overhead(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Of one session, in shares of the model's own step: medians, the quickest tenth, and the
     processor time of client, API and simulator together, which others' load disturbs least."""
     found = []
-    for size in SIZES:
-        alone = _row(rows, "model", size, 1)
+    for network in NETWORKS:
+        alone = _row(rows, "model", network, 1)
         for what in ("stream", "http"):
-            way = _row(rows, what, size, 1)
+            way = _row(rows, what, network, 1)
             found.append(
                 {
-                    "image_size": size,
+                    "network": network,
                     "way": what,
                     "share": way["step_ms"] / alone["step_ms"] - 1,
                     "share_of_quick_steps": way["quick_step_ms"] / alone["quick_step_ms"] - 1,
@@ -347,21 +368,21 @@ def gains(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Frames per second of 16 sessions in multiples of those of one."""
     return [
         {
-            "image_size": size,
+            "network": network,
             "way": what,
-            "gain": _row(rows, what, size, 16)["frames_per_second"]
-            / _row(rows, what, size, 1)["frames_per_second"],
+            "gain": _row(rows, what, network, 16)["frames_per_second"]
+            / _row(rows, what, network, 1)["frames_per_second"],
             "gain_per_processor_second": 16
-            * _row(rows, what, size, 1)["processor_ms"]
-            / _row(rows, what, size, 16)["processor_ms"],
+            * _row(rows, what, network, 1)["processor_ms"]
+            / _row(rows, what, network, 16)["processor_ms"],
         }
-        for size in SIZES
+        for network in NETWORKS
         for what in ("model", "stream", "http")
     ]
 
 
-def _row(rows: Sequence[Row], what: str, size: int, sessions: int) -> Row:
-    wanted = {"what": what, "image_size": size, "sessions": sessions}
+def _row(rows: Sequence[Row], what: str, network: str, sessions: int) -> Row:
+    wanted = {"what": what, "network": network, "sessions": sessions}
     return next(r for r in rows if r.settings == wanted)
 
 
@@ -373,10 +394,10 @@ def summary_of(rows: Sequence[Row]) -> Summary:
 def draw(figure: Figure, rows: Sequence[Row]) -> None:
     """Frames per second over sessions; dashed: the model alone."""
     axes = figure.subplots()
-    for colour, size in zip(COLOURS, SIZES, strict=False):
+    for colour, network in zip(COLOURS, NETWORKS, strict=False):
         for what, style in (("model", "o--"), ("stream", "o-")):
-            values = [_row(rows, what, size, n)["frames_per_second"] for n in SESSIONS]
-            axes.plot(SESSIONS, values, style, color=colour, label=f"{size} px, {what}")
+            values = [_row(rows, what, network, n)["frames_per_second"] for n in SESSIONS]
+            axes.plot(SESSIONS, values, style, color=colour, label=f"{network}, {what}")
     axes.set_xscale("log", base=2)
     axes.set_xticks(SESSIONS, [str(n) for n in SESSIONS])
     axes.set_xlabel("sessions at once")

@@ -199,6 +199,33 @@ def test_dragging_acts_by_how_far(page: Page) -> None:
     assert action(page) == ["0.00", "0.00"]
 
 
+def test_a_gamepad_drives_by_how_far_and_its_buttons_do_what_keys_do(page: Page) -> None:
+    page.evaluate(
+        """() => {
+          window.pad = { connected: true, axes: [0.5, -0.05, 1, 1], buttons: [] };
+          for (let n = 0; n < 17; n++) pad.buttons.push({ pressed: false });
+          navigator.getGamepads = () => [null, pad];
+        }"""
+    )
+
+    def press(button: int) -> None:
+        page.evaluate("n => { pad.buttons[n].pressed = true }", button)
+        page.wait_for_timeout(100)
+        page.evaluate("n => { pad.buttons[n].pressed = false }", button)
+
+    press(9)  # Start
+    wait_for_steps(page, 3)
+    assert action(page) == ["0.50", "0.00"]  # a stick at rest is never quite at 0
+    press(9)
+    expect(page.locator("#status")).to_have_text("paused")
+    stopped = count(page)
+    press(0)
+    wait_for_steps(page, stopped + 1)
+    assert count(page) == stopped + 1
+    press(1)
+    expect(page.locator("#stage-0 .count")).to_have_text(re.compile("^0 / 50"))
+
+
 def test_the_policy_takes_over(page: Page, site: Site) -> None:
     page.keyboard.press("m")
     expect(page.get_by_role("button", name="Policy drives")).to_have_attribute(
