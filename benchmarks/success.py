@@ -2,7 +2,7 @@
 
     python -m benchmarks.success --home .foglab --dataset ds_… --global-model gm_… \\
         --local-model lm_… [--task push_disc] [--preset demo] [--seeds 0 1 2] [--episodes 100]
-        [--cloning]
+        [--cloning] [--label ranking]
 
 Trains one policy per seed on models that exist (those of `make demo`, say) and judges each in the
 true simulator, beside an untrained policy, random actions and the task's script: its expert or,
@@ -79,13 +79,14 @@ def main() -> None:
     options.add_argument("--preset", type=Preset, choices=[*Preset], default=Preset.DEMO)
     options.add_argument("--options", type=json.loads, default={}, help="fields of the spec, JSON")
     options.add_argument("--cloning", action="store_true")
+    options.add_argument("--label", default="", help="for the table's name: its reward, say")
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options.add_argument("--episodes", type=int, default=100)
     chosen = options.parse_args()
     work = work_folder(chosen.home, "success")
     grid = [settings_of(chosen, seed) for seed in chosen.seeds]
     rows = measure_rows(work, grid, lambda settings: one_seed(chosen.home, settings))
-    publish_rows(rows, chosen.results)
+    publish_rows(rows, chosen.results, chosen.label)
 
 
 def settings_of(chosen: argparse.Namespace, seed: int) -> Settings:
@@ -150,12 +151,12 @@ def cloned(
     return evaluate.figures("cloned", found)
 
 
-def publish_rows(rows: list[Row], results: Path) -> Path:
+def publish_rows(rows: list[Row], results: Path, label: str = "") -> Path:
     """The table of all policies; the plot of their success."""
     summary = [one for name in POLICIES for one in summary_of(rows, name)]
     claim = "what a policy trained in imagination reaches in the true simulator"
     task = rows[0]["task"]
-    file = "success" if task == "push_disc" else f"success_{task}"
+    file = "_".join(("success", *([] if task == "push_disc" else [task]), *filter(None, [label])))
     return publish(file, claim, rows, summary, lambda figure: draw(figure, summary), results)
 
 
