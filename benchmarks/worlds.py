@@ -5,7 +5,8 @@
         [--only dataset global_model local_model]
 
 Prints the ids, which follow from what was asked for, as options of those benchmarks. Play is made
-on all processors, episode for episode as `foglab demo` and `make_logs` make it. What exists is kept,
+on all processors, episode for episode as `foglab demo` and `make_logs` make it, and seen by the camera
+that policies are judged with. What exists is kept,
 and an interrupted training goes on from its checkpoint; `--only` leaves parts to other processes.
 The local model learns from logged rewards.
 """
@@ -28,6 +29,7 @@ from core.artifacts import Artifacts, StagePaths
 from core.data.episode import Episode
 from core.data.writer import DatasetWriter
 from core.envs import TASKS, make_task
+from core.envs.camera import make_judge
 from core.envs.logs import play_episode
 from core.jobs import presets
 from core.jobs.presets import Preset
@@ -123,7 +125,7 @@ def one_episode(task: str, image_size: int, seed: int, number: int) -> Episode:
     """An episode of play by its number."""
     cv2.setNumThreads(1)
     rng = np.random.default_rng([seed, number])
-    env, policy = make_task(task, image_size), TASKS[task].play()
+    env, policy = make_judge(task, image_size), TASKS[task].play()
     played = play_episode(env, policy, rng, TASKS[task].play_start(rng))
     return Episode(
         played["image"],

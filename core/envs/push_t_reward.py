@@ -29,6 +29,8 @@ _NORMALS = np.array(
 _WAYS = WaysAround(_PLACES + AGENT_RADIUS_PX * _NORMALS)
 PASSES_PX, PASSES_RADIANS = 20.0, np.pi / 9
 """How near the goal a T passes through the pose: the criterion of goal-image planners on Push-T."""
+_EVENNESS = 0.8
+"""How little the usefulness of a place decides (docs/ablations.md, push_t)."""
 _ARM_PX = 75.0
 """Turning the T by one radian counts like moving it this far."""
 
@@ -54,10 +56,13 @@ def passes(pose: Array) -> bool:
 
 
 def approach_distance(agent: Array, pose: Array) -> float:
-    """How far the agent is from pushing where it helps, in pixels.
+    """How far the agent is from pushing where it helps, in pixels: a mean over the places on the rim
+    of the way to stand there, round the T.
 
-    The smallest over the places on the rim of the way to stand there, round the T, plus 150 pixels
-    times the usefulness that the place lacks: the work, towards the goal, of a unit push there.
+    Places weigh exp(u / 0.8), u the work, towards the goal, of a unit push there in units of the
+    most useful one's: the weights know only the T. Were the nearest useful place taken, an agent at
+    a less useful one would have to go uphill to leave it; were it the most useful place alone, the
+    reward would jump as the T turns.
     """
     turn, goal_turn = rotation(pose[2]), rotation(GOAL_POSE[2])
     centre = pose[:2] + turn @ np.array(CENTRE)
@@ -66,9 +71,9 @@ def approach_distance(agent: Array, pose: Array) -> float:
     arms, forces = (_PLACES - np.array(CENTRE)) @ turn.T, -_NORMALS @ turn.T
     torques = (arms[:, 0] * forces[:, 1] - arms[:, 1] * forces[:, 0]) / _ARM_PX
     work = forces @ shift + torques * wanted * _ARM_PX
-    lack = 1 - work / max(float(work.max()), 1e-6)
+    weights = np.exp((work - work.max()) / (_EVENNESS * max(float(work.max()), 1e-6)))
     ways = _WAYS.lengths((agent - pose[:2]) @ turn)
-    return float((ways + 150 * np.minimum(lack, 2)).min())
+    return float((weights * ways).sum() / weights.sum())
 
 
 def pose_reward(agent: Array, pose: Array) -> float:
