@@ -29,6 +29,18 @@ def actor_loss(
     return loss
 
 
+CRITIC_ROWS = 72
+"""Imagined environments that a critic step learns from, at most: their states are much alike."""
+
+
+def critic_rows(rollout: Trajectory, generator: torch.Generator) -> Tensor | slice:
+    """The environments of a critic step: all, or some of them, drawn anew for every step."""
+    count = len(rollout.rewards)
+    if count <= CRITIC_ROWS:
+        return slice(None)
+    return torch.randint(count, (CRITIC_ROWS,), generator=generator, device=generator.device)
+
+
 @torch.no_grad()
 def critic_targets(
     rollout: Trajectory,

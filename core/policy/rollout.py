@@ -34,6 +34,11 @@ class Trajectory:
     def features(self) -> Float[Tensor, "batch horizon_plus_1 features"]:
         return torch.cat([self.deter, self.stoch], -1)
 
+    def rows(self, which: Tensor | slice) -> "Trajectory":
+        """The same steps of some of the environments."""
+        names = (f.name for f in fields(Trajectory))
+        return Trajectory(**{name: getattr(self, name)[which] for name in names})
+
 
 @dataclass(frozen=True)
 class ImaginedRollout(Trajectory):

@@ -18,7 +18,14 @@ from core.local_model.losses import LossWeights, local_loss
 from core.local_model.model import LocalModel
 from core.policy.actor_critic import Actor, Critics, Temperature
 from core.policy.distillation import Distillation, distillation_loss, imagine_pairs
-from core.policy.losses import actor_loss, critic_loss, critic_targets, follow, path_entropy
+from core.policy.losses import (
+    actor_loss,
+    critic_loss,
+    critic_rows,
+    critic_targets,
+    follow,
+    path_entropy,
+)
 from core.policy.rollout import local_path
 from core.recorder import Recorder
 from core.training.alarm import Alarm
@@ -109,12 +116,11 @@ def train_policy(
 
         with torch.no_grad():
             entropy = path_entropy(actor, rollout)
-        features = rollout.features[:, :-1]
         for _ in range(spec.critic_updates):
-            targets = critic_targets(
-                rollout, entropy, target, temperature.alpha * unit, spec.gamma, spec.lam
-            )
-            value_loss = critic_loss(critics, features, targets)
+            rows = critic_rows(rollout, generator)
+            some, alpha = rollout.rows(rows), temperature.alpha * unit
+            targets = critic_targets(some, entropy[rows], target, alpha, spec.gamma, spec.lam)
+            value_loss = critic_loss(critics, some.features[:, :-1], targets)
             descend(value_loss, critic_adam, max_grad_norm=1.0)
             follow(target, critics, rate=0.05)
 

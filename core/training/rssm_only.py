@@ -18,7 +18,14 @@ from core.local_model.model import LocalModel
 from core.local_model.rssm import State
 from core.policy.actor_critic import Actor, Critics, Temperature
 from core.policy.dream import dream, dream_path
-from core.policy.losses import actor_loss, critic_loss, critic_targets, follow, path_entropy
+from core.policy.losses import (
+    actor_loss,
+    critic_loss,
+    critic_rows,
+    critic_targets,
+    follow,
+    path_entropy,
+)
 from core.policy.rollout import Trajectory
 from core.recorder import Recorder
 from core.training.checkpoint import GeneratorState, Stateful
@@ -145,10 +152,10 @@ def train_rssm_only(
         with torch.no_grad():
             entropy = path_entropy(actor, dreamed)
         for _ in range(spec.critic_updates):
-            targets = critic_targets(
-                dreamed, entropy, target, temperature.alpha * unit, spec.gamma, spec.lam
-            )
-            value_loss = critic_loss(critics, dreamed.features[:, :-1], targets)
+            rows = critic_rows(dreamed, generator)
+            some, alpha = dreamed.rows(rows), temperature.alpha * unit
+            targets = critic_targets(some, entropy[rows], target, alpha, spec.gamma, spec.lam)
+            value_loss = critic_loss(critics, some.features[:, :-1], targets)
             descend(value_loss, critic_adam, max_grad_norm=1.0)
             follow(target, critics, rate=0.05)
 

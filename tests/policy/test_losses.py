@@ -5,7 +5,14 @@ import torch
 from torch import Tensor
 
 from core.policy.actor_critic import Critics
-from core.policy.losses import actor_loss, critic_loss, critic_targets, follow
+from core.policy.losses import (
+    CRITIC_ROWS,
+    actor_loss,
+    critic_loss,
+    critic_rows,
+    critic_targets,
+    follow,
+)
 from core.policy.rollout import LocalPath, Trajectory
 
 
@@ -49,6 +56,15 @@ def test_critic_targets_trust_the_smaller_critic() -> None:
     entropy = torch.tensor([[0.5, 1.0]])
     found = critic_targets(some, entropy, two_values, torch.tensor(0.2), 0.9, 0.0)  # type: ignore[arg-type]
     torch.testing.assert_close(found, torch.tensor([[1.1 + 0.9 * 0.9, 1.2 + 0.9 * 1.9]]))
+
+
+def test_a_critic_step_learns_from_all_environments_or_from_others_every_time() -> None:
+    generator = torch.Generator().manual_seed(0)
+    few, many = rollout(torch.ones(CRITIC_ROWS, 2)), rollout(torch.arange(300.0).expand(2, -1).T)
+    assert few.rows(critic_rows(few, generator)).continues.shape == (CRITIC_ROWS, 2)
+    drawn = [many.rows(critic_rows(many, generator)) for _ in range(40)]
+    assert {len(some.rewards) for some in drawn} == {CRITIC_ROWS}
+    assert len(torch.cat([some.continues for some in drawn]).unique()) == 300
 
 
 def test_critic_loss_counts_in_units_of_the_scale_of_returns() -> None:
