@@ -1,6 +1,7 @@
 """Fixed-length windows of consecutive rows, by step number."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,15 +33,25 @@ class Windows:
         # Plain arrays: indexing np.memmap costs a Python call per result.
         self._fields = {f: np.asarray(v) for f, v in dataset.fields().items()}
         self._offsets = np.arange(length)
+        self._landmarks = sorted({0, length // 2, length - 1})
 
     def __len__(self) -> int:
         """Number of different windows."""
         return int(self._ends[-1])
 
-    def batch(self, step: int, batch_size: int) -> dict[str, np.ndarray]:
-        """Windows drawn uniformly, with replacement; depends on (seed, step) only."""
-        numbers = np.random.default_rng((self.seed, step)).integers(len(self), size=batch_size)
-        return self.at(self._first_rows(numbers))
+    def batch(self, step: int, batch_size: int, liveliest_of: int = 1) -> dict[str, np.ndarray]:
+        """Windows drawn uniformly, with replacement; depends on (seed, step) only.
+
+        `liveliest_of` n: of n drawn for each place, the one in which most moves is kept. In play
+        most frames show a robot on its way and nothing that it moves.
+        """
+        count = batch_size * liveliest_of
+        numbers = np.random.default_rng((self.seed, step)).integers(len(self), size=count)
+        starts = self._first_rows(numbers).reshape(batch_size, liveliest_of)
+        if liveliest_of > 1:
+            kept = self._motion(starts).argmax(1)
+            starts = np.take_along_axis(starts, kept[:, None], 1)
+        return self.at(starts[:, 0])
 
     def starts(self) -> np.ndarray:
         """First row of every window, (len(self),) i64, in order."""
@@ -56,6 +67,13 @@ class Windows:
         starts = self.starts()[::stride]
         for i in range(0, len(starts), batch_size):
             yield self.at(starts[i : i + batch_size])
+
+    def _motion(self, starts: np.ndarray) -> np.ndarray:
+        """How much a window's frames change from its first to its middle to its last."""
+        frames = self._fields["frames"]
+        seen = [frames[starts + at].astype(np.int16) for at in self._landmarks]
+        steps = [np.abs(after - before) for before, after in pairwise(seen)]
+        return np.asarray(sum(step.mean((-3, -2, -1)) for step in steps))
 
     def _first_rows(self, numbers: np.ndarray) -> np.ndarray:
         starts: np.ndarray = (

@@ -42,7 +42,8 @@ def train_denoiser(
         "generator": GeneratorState(generator),
     }
     waits = Waits()
-    feed = Feed(lambda step: windows.batch(step, spec.batch_size), device, waits)
+    how_many = spec.batch_size, spec.liveliest_of
+    feed = Feed(lambda step: windows.batch(step, *how_many), device, waits)
     for step in resumable_steps(spec.steps, parts, folder, spec.save_every, recorder):
         batch = feed.batch(step)
         frames, actions = to_float(batch["frames"]), batch["actions"][:, :-1]

@@ -44,7 +44,8 @@ def train_local_model(
     how = Distillation()
     contexts = Windows(dataset, "train", BURN_IN + how.steps - 1, spec.seed + 1)
     waits = Waits()
-    feed = Feed(lambda step: windows.batch(step, spec.batch_size), device, waits)
+    how_many = spec.batch_size, spec.liveliest_of
+    feed = Feed(lambda step: windows.batch(step, *how_many), device, waits)
     pairs_feed = Feed(
         lambda step: contexts.batch(step, spec.distillation_pairs),
         device,

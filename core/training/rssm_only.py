@@ -153,9 +153,9 @@ def train_rssm_only(
             entropy = path_entropy(actor, dreamed)
         for _ in range(spec.critic_updates):
             rows = critic_rows(dreamed, generator)
-            some, alpha = dreamed.rows(rows), temperature.alpha * unit
-            targets = critic_targets(some, entropy[rows], target, alpha, spec.gamma, spec.lam)
-            value_loss = critic_loss(critics, some.features[:, :-1], targets)
+            seen, alpha = dreamed.rows(rows), temperature.alpha * unit
+            targets = critic_targets(seen, entropy[rows], target, alpha, spec.gamma, spec.lam)
+            value_loss = critic_loss(critics, seen.features[:, :-1], targets)
             descend(value_loss, critic_adam, max_grad_norm=1.0)
             follow(target, critics, rate=0.05)
 

@@ -45,6 +45,25 @@ def test_no_window_crosses_an_episode(dataset: Dataset, length: int, step: int, 
     assert set(episodes.ravel().tolist()) <= train
 
 
+def test_the_liveliest_of_several_windows_is_kept(tmp_path: Path) -> None:
+    frames = np.zeros((200, 8, 8, 3), np.uint8)
+    frames[150:] = np.arange(50, dtype=np.uint8)[:, None, None, None]  # nothing moves before
+    with DatasetWriter(tmp_path) as writer:
+        for _ in range(2):
+            writer.append(Episode(frames, np.zeros((199, 1), np.float32)))
+        dataset = writer.finish(name="rare", fps=10, action_kind="delta", validation_fraction=0.5)
+    windows = Windows(dataset, "train", 5)
+
+    def moving(liveliest_of: int) -> float:
+        drawn = windows.batch(3, 400, liveliest_of)["frames"]
+        assert drawn.shape == (400, 5, 8, 8, 3)
+        return float((drawn[:, -1] > drawn[:, 0]).any((1, 2, 3)).mean())
+
+    share = 49 / 196  # windows in which something moves
+    assert abs(moving(1) - share) < 0.08
+    assert abs(moving(4) - (1 - (1 - share) ** 4)) < 0.08
+
+
 def test_a_batch_depends_on_seed_and_step_only(dataset: Dataset) -> None:
     first, again = (Windows(dataset, "train", 3, seed=1) for _ in range(2))
     for step in (0, 7):
