@@ -31,8 +31,8 @@ class Preset(StrEnum):
 COSTS: Mapping[Preset, str] = {
     Preset.SMOKE: "every part once, a minute or two on 2 cores; learns nothing worth having",
     Preset.DEMO: "the README's main job at 32 pixels, about a quarter of an hour on 2 cores",
-    Preset.DEMO_LONG: "as demo, trained longer and from a copy of the logs, for harder tasks "
-    "such as push_t: about an hour on 2 cores",
+    Preset.DEMO_LONG: "as demo, trained longer and on what moves, for harder tasks such as push_t: "
+    "about an hour on 2 cores",
     Preset.SINGLE_GPU: "64 pixels, 4.4 M parameter denoiser, 8 M imagined frames: "
     "estimated 2 to 6 hours on one GPU with 16 GB",
     Preset.PAPER: "96 pixels, 29.5 M parameter denoiser, 16 M imagined frames: "
@@ -60,17 +60,17 @@ _OVERRIDES: dict[Preset, dict[Kind, dict[str, object]]] = {
     Preset.DEMO: {Kind.INGEST: {"image_size": 32}},
     Preset.DEMO_LONG: {
         Kind.INGEST: {"image_size": 32},
-        Kind.GLOBAL_MODEL: {"steps": 3_600},
-        Kind.LOCAL_MODEL: {"steps": 3_300},
+        Kind.GLOBAL_MODEL: {"steps": 9_000, "liveliest_of": 3, "reward_steps": 3_000},
+        Kind.LOCAL_MODEL: {"steps": 4_500, "liveliest_of": 3},
         # A terminal value helps where the way is longer than H, once it is fitted well enough.
         Kind.POLICY: {
             "steps": 400,
+            "environments": 128,
             "critic_weight": 1.0,
-            "critic_updates": 24,
-            "critic_warm_up": 80,
-            "cloning_steps": 40,
-            "clone_share": 0.3,
-            "actor_learning_rate": 1e-3,
+            "critic_updates": 12,
+            "critic_warm_up": 100,
+            "actor_updates": 3,
+            "actor_learning_rate": 7e-4,
         },
     },
     # DIAMOND's denoiser (Alonso et al. 2024): four levels of 64 channels, 4 past frames, 3 steps.
