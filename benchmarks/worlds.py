@@ -5,10 +5,9 @@
         [--only dataset global_model local_model]
 
 Prints the ids, which follow from what was asked for, as options of those benchmarks. Play is made
-on all processors, episode for episode as `foglab demo` and `make_logs` make it, and seen by the camera
-that policies are judged with. What exists is kept,
-and an interrupted training goes on from its checkpoint; `--only` leaves parts to other processes.
-The local model learns from logged rewards.
+on all processors, episode for episode as `foglab demo` and `make_logs` make it, and seen by the
+camera that policies are judged with. What exists is kept, and an interrupted training goes on from
+its checkpoint; `--only` leaves parts to other processes. The local model learns from logged rewards.
 """
 
 import argparse

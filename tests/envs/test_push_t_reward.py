@@ -76,7 +76,7 @@ def test_who_looks_two_steps_ahead_follows_the_reward_to_the_goal() -> None:
         done = False
         for _ in range(200):
             state = physics.get_state()
-            best = max(actions, key=lambda action: promise(action, state))  # noqa: B023
+            best = max(actions, key=lambda action: promise(action, state))
             physics.set_state(state)
             done = env.step(best)[2]
             if done:
