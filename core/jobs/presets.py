@@ -62,15 +62,15 @@ _OVERRIDES: dict[Preset, dict[Kind, dict[str, object]]] = {
         Kind.INGEST: {"image_size": 32},
         Kind.GLOBAL_MODEL: {"steps": 9_000, "liveliest_of": 3, "reward_steps": 3_000},
         Kind.LOCAL_MODEL: {"steps": 4_500, "liveliest_of": 3},
-        # A terminal value helps where the way is longer than H, once it is fitted well enough.
+        # A terminal value helps where the way is longer than H. More rollouts or actor steps teach
+        # what the global model gets wrong (docs/ablations.md, push_t).
         Kind.POLICY: {
-            "steps": 400,
-            "environments": 128,
+            "steps": 150,
             "critic_weight": 1.0,
             "critic_updates": 12,
-            "critic_warm_up": 100,
-            "actor_updates": 3,
-            "actor_learning_rate": 7e-4,
+            "critic_warm_up": 75,
+            "actor_updates": 1,
+            "actor_learning_rate": 1e-3,
         },
     },
     # DIAMOND's denoiser (Alonso et al. 2024): four levels of 64 channels, 4 past frames, 3 steps.
