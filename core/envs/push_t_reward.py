@@ -59,7 +59,7 @@ def approach_distance(agent: Array, pose: Array) -> float:
     """How far the agent is from pushing where it helps, in pixels: a mean over the places on the rim
     of the way to stand there, round the T.
 
-    Places weigh exp(u / 0.8), u the work, towards the goal, of a unit push there in units of the
+    Places weigh exp(u / `_EVENNESS`), u the work, towards the goal, of a unit push there in units of the
     most useful one's: the weights know only the T. Were the nearest useful place taken, an agent at
     a less useful one would have to go uphill to leave it; were it the most useful place alone, the
     reward would jump as the T turns.

@@ -161,6 +161,17 @@ class Kind(StrEnum):
     POLICY_EXPORT = "policy_export"
 
 
+LiveliestOf = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=16,
+        description="Windows drawn for each place of a batch, of which the one where most moves is "
+        "kept; 1: uniform. For logs in which contact is rare",
+    ),
+]
+
+
 class GlobalModelSpec(RewardChoice, Spec):
     """Diffusion world model and its reward model, trained on one dataset."""
 
@@ -174,13 +185,7 @@ class GlobalModelSpec(RewardChoice, Spec):
     layers_per_block: int = Field(1, ge=1, le=4, description="Residual layers per level")
     steps: int = Field(1500, ge=1, description="Optimizer steps of the denoiser")
     batch_size: int = Field(24, ge=1, description="Windows per step")
-    liveliest_of: int = Field(
-        1,
-        ge=1,
-        le=16,
-        description="Windows drawn for each place of a batch, of which the one where most moves is "
-        "kept; 1: uniform. For logs in which contact is rare",
-    )
+    liveliest_of: LiveliestOf = 1
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate")
     sigma_mean: float = Field(3.7, description="Mean of log sigma in training")
     sigma_std: float = Field(0.5, gt=0, description="Standard deviation of log sigma in training")
@@ -243,13 +248,7 @@ class LocalModelSpec(Spec):
     units: int = Field(512, ge=16, description="Width of encoder and decoder")
     segment: int = Field(16, ge=6, description="Frames per training segment")
     batch_size: int = Field(32, ge=1, description="Segments per step")
-    liveliest_of: int = Field(
-        1,
-        ge=1,
-        le=16,
-        description="Windows drawn for each place of a batch, of which the one where most moves is "
-        "kept; 1: uniform. For logs in which contact is rare",
-    )
+    liveliest_of: LiveliestOf = 1
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate")
     steps: int = Field(2200, ge=1, description="Optimizer steps")
     save_every: int = Field(200, ge=1, description="Steps between checkpoints")

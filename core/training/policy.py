@@ -18,18 +18,12 @@ from core.local_model.losses import LossWeights, local_loss
 from core.local_model.model import LocalModel
 from core.policy.actor_critic import Actor, Critics, Temperature
 from core.policy.distillation import Distillation, distillation_loss, imagine_pairs
-from core.policy.losses import (
-    actor_loss,
-    critic_loss,
-    critic_rows,
-    critic_targets,
-    follow,
-    path_entropy,
-)
+from core.policy.losses import actor_loss, path_entropy
 from core.policy.rollout import local_path
 from core.recorder import Recorder
 from core.training.alarm import Alarm
 from core.training.checkpoint import GeneratorState, Stateful
+from core.training.critics import improve_critics
 from core.training.descent import descend
 from core.training.feed import Feed, Waits
 from core.training.local_model import sum_of, to_segments
@@ -116,13 +110,10 @@ def train_policy(
 
         with torch.no_grad():
             entropy = path_entropy(actor, rollout)
-        for _ in range(spec.critic_updates):
-            rows = critic_rows(rollout, generator)
-            seen, alpha = rollout.rows(rows), temperature.alpha * unit
-            targets = critic_targets(seen, entropy[rows], target, alpha, spec.gamma, spec.lam)
-            value_loss = critic_loss(critics, seen.features[:, :-1], targets)
-            descend(value_loss, critic_adam, max_grad_norm=1.0)
-            follow(target, critics, rate=0.05)
+        alpha = temperature.alpha * unit
+        value_loss, targets = improve_critics(
+            spec, critics, target, critic_adam, rollout, entropy, alpha, generator
+        )
 
         for i in range(spec.local_updates):
             logged = to_segments(real.batch(step * spec.local_updates + i))
