@@ -11,11 +11,18 @@ from core.policy.rollout import LocalPath, Policy, Trajectory
 
 def dream_path(
     start: State, noise: Float[Tensor, "batch horizon dim"], actor: Policy, local: LocalModel
-) -> tuple[LocalPath, list[State]]:
+) -> LocalPath:
     """Act from `start` on, each state the prior's mean; values and gradients are the local model's.
 
-    `local_path` without the swap. Also returns the horizon + 1 states.
+    `local_path` without the swap.
     """
+    return _unrolled(start, noise, actor, local)[0]
+
+
+def _unrolled(
+    start: State, noise: Tensor, actor: Policy, local: LocalModel
+) -> tuple[LocalPath, list[State]]:
+    """The path and its horizon + 1 states."""
     states, rewards, entropies = [start], [], []
     for t in range(noise.shape[1]):
         policy = actor(states[-1].features)
@@ -31,7 +38,7 @@ def dream(
     start: State, noise: Float[Tensor, "batch horizon dim"], actor: Policy, local: LocalModel
 ) -> Trajectory:
     """The same as a trajectory; a dream has no end of episode, for the local model knows none."""
-    path, states = dream_path(start, noise, actor, local)
+    path, states = _unrolled(start, noise, actor, local)
     return Trajectory(
         deter=torch.stack([s.deter for s in states], 1),
         stoch=torch.stack([s.stoch for s in states], 1),

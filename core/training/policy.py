@@ -1,12 +1,10 @@
 """Loop: the policy, trained in imagination with decoupled first-order gradients."""
 
-import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch.optim import Adam, AdamW
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim import AdamW
 
 from core.data.dataset import Dataset
 from core.data.windows import Windows
@@ -16,19 +14,18 @@ from core.global_model.model import GlobalModel
 from core.jobs.spec import PolicySpec
 from core.local_model.losses import LossWeights, local_loss
 from core.local_model.model import LocalModel
-from core.policy.actor_critic import Actor, Critics, Temperature
+from core.policy.actor_critic import Actor
 from core.policy.distillation import Distillation, distillation_loss, imagine_pairs
-from core.policy.losses import actor_loss, path_entropy
 from core.policy.rollout import local_path
 from core.recorder import Recorder
 from core.training.alarm import Alarm
 from core.training.checkpoint import GeneratorState, Stateful
-from core.training.critics import improve_critics
 from core.training.descent import descend
 from core.training.feed import Feed, Waits
 from core.training.local_model import sum_of, to_segments
-from core.training.loop import resumable_steps, warm_up_then_cosine
+from core.training.loop import resumable_steps
 from core.training.replay import Replay
+from core.training.sapo import Sapo
 from core.training.starts import Starts, first_environments
 
 
@@ -47,17 +44,8 @@ def train_policy(
     """
     device = next(actor.parameters()).device
     generator = generator_for(device, spec.seed)
-    unit = float(local.reward_std)  # entropy and clipping count in it, whatever rewards are in
-    per_return = 1 / (1 - spec.gamma)
-    centre, scale = float(local.reward_mean) * per_return, float(local.reward_std) * per_return
-    critics = Critics(actor.config.features, centre, scale / 2).to(device)
-    target = copy.deepcopy(critics)
-    temperature = Temperature(spec.initial_temperature).to(device)
-    actor_adam = Adam(actor.parameters(), lr=spec.actor_learning_rate, betas=(0.7, 0.95))
-    critic_adam = Adam(critics.parameters(), lr=spec.critic_learning_rate)
+    sapo = Sapo(spec, actor, local)
     local_adam = AdamW(local.parameters(), lr=spec.local_learning_rate, weight_decay=1e-3)
-    temperature_adam = Adam(temperature.parameters(), lr=5e-3)
-    schedule = LambdaLR(actor_adam, warm_up_then_cosine(spec.steps * spec.actor_updates))
     context = global_model.config.context
     waits = Waits()
     starts = Starts(
@@ -71,23 +59,15 @@ def train_policy(
     trust = Trust(dataset, global_model, local, context + spec.horizon, spec.seed + 3)
     alarm = Alarm(spec, trust, {"actor": actor, "local": local})
     parts: dict[str, Stateful] = {
-        "actor": actor,
-        "critics": critics,
-        "target": target,
-        "temperature": temperature,
+        **sapo.parts,
         "local": local,
-        "actor_adam": actor_adam,
-        "critic_adam": critic_adam,
         "local_adam": local_adam,
-        "temperature_adam": temperature_adam,
-        "schedule": schedule,
         "starts": starts,
         "replay": replay,
         "envs": envs,
         "alarm": alarm,
         "generator": GeneratorState(generator),
     }
-    target_entropy = spec.target_entropy * actor.config.action_dim
     done = spec.steps
     for step in resumable_steps(spec.steps, parts, folder, spec.save_every, recorder):
         old = (envs.age >= spec.max_age).nonzero().squeeze(-1)
@@ -97,23 +77,7 @@ def train_policy(
         if spec.local_updates:
             replay.add(rollout, skip=context - 1)
 
-        bootstrap = spec.critic_weight * min(1.0, step / max(1, spec.critic_warm_up))
-        local.requires_grad_(False)
-        for _ in range(spec.actor_updates):
-            path = local_path(rollout, actor, local)
-            alpha = temperature.alpha * unit
-            loss = actor_loss(path, rollout, critics, alpha, spec.gamma, bootstrap) / unit
-            actor_norm = descend(loss, actor_adam, max_grad_norm=0.5)
-            schedule.step()
-            descend(temperature.loss(path.entropy, target_entropy), temperature_adam, 1.0)
-        local.requires_grad_(True)
-
-        with torch.no_grad():
-            entropy = path_entropy(actor, rollout)
-        alpha = temperature.alpha * unit
-        value_loss, targets = improve_critics(
-            spec, critics, target, critic_adam, rollout, entropy, alpha, generator
-        )
+        sapo.improve(step, rollout, partial(local_path, rollout, actor, local), generator)
 
         for i in range(spec.local_updates):
             logged = to_segments(real.batch(step * spec.local_updates + i))
@@ -132,12 +96,7 @@ def train_policy(
             recorder.scalars(
                 step + 1,
                 {
-                    "policy/imagined_reward": rollout.rewards.mean().item(),
-                    "policy/actor_grad_norm": actor_norm,
-                    "policy/critic_loss": value_loss.item(),
-                    "policy/value": targets.mean().item(),
-                    "policy/entropy": entropy.mean().item(),
-                    "policy/temperature": temperature.alpha.item(),
+                    **sapo.metrics(),
                     "policy/imagined_frames": (step + 1) * spec.environments * spec.horizon,
                     **waits.metric(),
                 },

@@ -49,7 +49,7 @@ def test_a_dream_is_the_local_models_rollout(local: LocalModel, actor: Actor) ->
 def test_in_a_dream_the_swap_changes_nothing(local: LocalModel, actor: Actor) -> None:
     """Observed and predicted states are the same there: so are values and gradients."""
     state, noise = start()
-    path, _ = dream_path(state, noise, actor, local)
+    path = dream_path(state, noise, actor, local)
     swapped = local_path(dream(state, noise, actor, local), actor, local)
     assert torch.allclose(path.rewards, swapped.rewards)
     assert torch.allclose(path.entropy, swapped.entropy)

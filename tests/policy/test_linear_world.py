@@ -34,7 +34,7 @@ def swapped(start: State, noise: Tensor, actor: LinearPolicy) -> tuple[LocalPath
 
 def dreamt(start: State, noise: Tensor, actor: LinearPolicy) -> tuple[LocalPath, Trajectory]:
     """Values and derivatives of the biased model."""
-    path = dream_path(start, noise, actor, BIASED)[0]  # type: ignore[arg-type]
+    path = dream_path(start, noise, actor, BIASED)  # type: ignore[arg-type]
     return path, dream(start, noise, actor, BIASED)  # type: ignore[arg-type]
 
 
