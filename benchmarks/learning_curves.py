@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.harness import Row, Summary, share, summarise
+from benchmarks.harness import Row, Summary, mean, share, summarise
 from benchmarks.plots import COLOURS, GREY, band
 from core.evaluation.success import mean_interval, share_interval
 
@@ -18,6 +18,9 @@ NAMES = {
     "rssm_only": "local model's dream only",
     "behaviour_cloning": "behaviour cloning",
 }
+
+MEASURES = {"success": "true success", "passed": "of the true episodes pass through the goal pose"}
+"""What a curve may show, by its name in a judged point."""
 
 
 def summary_of(rows: Sequence[Row]) -> Summary:
@@ -32,6 +35,9 @@ def summary_of(rows: Sequence[Row]) -> Summary:
         "final_success": share("final_success", "final_episodes"),
         "final_ever": share("final_ever", "final_episodes"),
     }
+    if all("final_passed" in r.values for r in rows):
+        figures["final_passed"] = share("final_passed", "final_episodes")
+        figures["final_coverage"] = mean("final_coverage")
     return summarise(rows, ("method",), figures)
 
 
@@ -73,27 +79,29 @@ def _spent(rows: Sequence[Row], what: str) -> float:
     )
 
 
-def draw_curves(figure: Figure, rows: Sequence[Row], target: float) -> None:
-    """Success by imagined frames, and by seconds of training; bands over all seeds' episodes."""
+def draw_curves(figure: Figure, rows: Sequence[Row], measure: str, target: float) -> None:
+    """The measure by imagined frames, and by seconds of training; bands over all seeds' episodes."""
     figure.set_size_inches(9.6, 4.4)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, what in zip(panels, ("frames", "seconds"), strict=True):
         for method, colour in zip(METHODS, COLOURS, strict=False):
             some = [r for r in rows if r["method"] == method]
             if some:
-                _draw_method(axes, some, what, NAMES[method], colour)
+                _draw_method(axes, some, measure, what, NAMES[method], colour)
         axes.axhline(100 * target, color=GREY, linestyle=":", linewidth=1)
         axes.set_xscale("log")
         axes.set_ylim(-3, 103)
     panels[0].set_xlabel("imagined frames")
     panels[1].set_xlabel("seconds of training, world models given")
-    panels[0].set_ylabel("true success, % (95 % bands)")
+    panels[0].set_ylabel(f"% {MEASURES[measure]} (95 % bands)")
     seeds, episodes = len({r["seed"] for r in rows}), rows[0]["episodes"]
     figure.suptitle(f"{rows[0]['task']}: {seeds} seeds, {episodes} episodes at each point")
     figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 
-def _draw_method(axes: Axes, rows: Sequence[Row], what: str, label: str, colour: str) -> None:
+def _draw_method(
+    axes: Axes, rows: Sequence[Row], measure: str, what: str, label: str, colour: str
+) -> None:
     """Points of all seeds together; a method without imagined frames is a level line.
 
     A run that was stopped early stays where it was.
@@ -103,7 +111,7 @@ def _draw_method(axes: Axes, rows: Sequence[Row], what: str, label: str, colour:
     shares, intervals = [], []
     for judged in zip(*curves, strict=True):
         total = len(judged) * rows[0]["episodes"]
-        wins = round(sum(p["success"] for p in judged) * rows[0]["episodes"])
+        wins = round(sum(p[measure] for p in judged) * rows[0]["episodes"])
         shares.append(100 * wins / total)
         intervals.append([100 * v for v in share_interval(wins, total)])
     x = [float(np.mean([p[what] for p in judged])) for judged in zip(*curves, strict=True)]

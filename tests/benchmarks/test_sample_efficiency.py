@@ -13,7 +13,7 @@ from benchmarks.contenders import Judging
 from benchmarks.harness import Row
 from benchmarks.learning_curves import ratios, summary_of
 from benchmarks.machine import Run
-from benchmarks.sample_efficiency import reached
+from benchmarks.sample_efficiency import reached, timed
 from core.evaluation.success import Outcome
 from tests.benchmarks.conftest import IDS
 
@@ -86,11 +86,18 @@ def point(success: float, frames: int) -> dict[str, float]:
 
 def test_the_target_is_reached_once_or_for_good() -> None:
     curve = [point(s, 10 * i) for i, s in enumerate((0.1, 0.6, 0.5, 0.7, 0.8, 0.9))]
-    first, lasting = reached(curve, 1), reached(curve, 3)
+    first, lasting = (reached(curve, n, "success", 0.6) for n in (1, 3))
     assert first is not None
     assert lasting is not None
     assert (first["frames"], lasting["frames"]) == (10, 30)
-    assert reached(curve[:5], 3) is None
+    assert reached(curve[:5], 3, "success", 0.6) is None
+
+
+def test_another_measure_has_a_target_of_its_own() -> None:
+    curve = [point(0.0, 10 * i) | {"passed": p} for i, p in enumerate((0.1, 0.4, 0.5))]
+    judged = Row({}, {"curve": curve}, 1.0, Run({}, {}, ""))
+    found = [timed(judged, *asked)["reached"] for asked in (("passed", 0.4), ("success", 0.4))]
+    assert found == [{"frames": 10, "seconds": 1.0, "cpu_seconds": 0.0}, None]
 
 
 def row(method: str, seed: int, frames: int | None) -> Row:
@@ -110,6 +117,14 @@ def test_seeds_that_never_get_there_are_said_and_bound_the_ratio() -> None:
     assert ppo["frames_stayed"] is None
     assert ratios(rows) == {"ppo": {"lower_bound": True, "frames": 40.0, "seconds": 40.0}}
     assert ratios([row("fog", 0, None), row("ppo", 0, 300)]) == {}
+
+
+def test_a_measure_that_a_task_lacks_is_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(home, monkeypatch, "--measure", "passed")
+    assert "push_disc has success alone" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["fog", "fog=", "fog=many", "sac=3"])
