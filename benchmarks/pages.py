@@ -5,7 +5,7 @@
 Fills an empty home (kept for the next call), starts API and dashboard without workers, and opens
 every page in headless Chromium. *First paint* is from entering the address, signed in, until the
 page's heading and first content are there. *Interaction* is from a click until the dashboard has
-finished drawing what it asked for. Both are medians of `--runs` rounds after one that warms up;
+finished drawing what it asked for; for the menu also until the first content of the page. Both are medians of `--runs` rounds after one that warms up;
 `api_seconds` is how long the API alone takes for a heavy listing. `--watch 3600` leaves the page
 of jobs, which looks for news all the time, open for that many seconds and reports the memory of
 API, dashboard and browser; with `--runs 0 --results …/pages_watch.json` it does only that.
@@ -112,11 +112,11 @@ def core_share(seconds: float = 3.0) -> float:
 
 
 def _interactions(page: Page) -> dict[str, float]:
-    """What people do all day, each from the click until the page is quiet again."""
+    """What people do all day, each from the click on a page at rest."""
     found = {}
     for name, (title, _) in PAGES.items():
-        link = page.get_by_role("link", name=title, exact=True).first
-        found[f"menu: {name}"] = _timed(page, link.click, title)
+        shown, drawn = _turned(page, title)
+        found |= {f"menu: {name}": shown, f"menu: {name}, all of it": drawn}
         if name == "jobs":
             older = page.get_by_role("button", name="Older")
             found["jobs: older page"] = _changed(page, older.click, page.get_by_text("Page 2"))
@@ -136,11 +136,20 @@ def _interactions(page: Page) -> dict[str, float]:
 def _timed(page: Page, act: Callable[[], object], title: str) -> float:
     started = time.monotonic()
     act()
-    expect(page.get_by_role("heading", level=1)).to_have_text(title)
+    page.get_by_role("heading", level=1, name=title, exact=True).wait_for()
     page.locator(".stMain [data-testid='stElementContainer']").nth(1).wait_for(state="attached")
     seconds = time.monotonic() - started
     page.locator(QUIET).wait_for(state="attached")
     return seconds
+
+
+def _turned(page: Page, title: str) -> tuple[float, float]:
+    """To another page by the menu: until its first content is there, and until it is all drawn."""
+    _settled(page)
+    started = time.monotonic()
+    link = page.get_by_role("link", name=title, exact=True).first
+    shown = _timed(page, link.click, title)
+    return shown, time.monotonic() - started
 
 
 def _changed(page: Page, act: Callable[[], object], sign: object) -> float:

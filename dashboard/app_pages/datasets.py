@@ -23,8 +23,7 @@ LISTED, A_PAGE = 300, 50
 
 
 def draw() -> None:
-    service = access.client()
-    found = service.datasets(limit=500)
+    found = access.client().datasets(limit=500)
     if not found:
         st.info(
             "No dataset yet. Upload robot logs, and one is made of them: checked, split into "
@@ -35,7 +34,7 @@ def draw() -> None:
         return
     left, right = st.columns([3, 1.3], vertical_alignment="bottom")
     with left:
-        dataset = service.dataset(choices.pick("Dataset", found, "dataset").id)
+        dataset = choices.pick("Dataset", found, "dataset")
     with right, st.container(horizontal=True, vertical_alignment="center"):
         st.page_link("app_pages/train.py", label="Train on it", icon=":material/rocket_launch:")
         removal.button(dataset.id, dataset.name)
