@@ -113,7 +113,7 @@ def core_share(seconds: float = 3.0) -> float:
 
 def _interactions(page: Page) -> dict[str, float]:
     """What people do all day, each from the click on a page at rest."""
-    found = {}
+    found: dict[str, float] = {}
     for name, (title, _) in PAGES.items():
         shown, drawn = _turned(page, title)
         found |= {f"menu: {name}": shown, f"menu: {name}, all of it": drawn}
