@@ -60,7 +60,14 @@ _OVERRIDES: dict[Preset, dict[Kind, dict[str, object]]] = {
     Preset.DEMO: {Kind.INGEST: {"image_size": 32}},
     Preset.DEMO_LONG: {
         Kind.INGEST: {"image_size": 32},
-        Kind.GLOBAL_MODEL: {"steps": 9_000, "liveliest_of": 3, "reward_steps": 3_000},
+        # Patches half as wide: in the same time, better in contact than with the defaults.
+        Kind.GLOBAL_MODEL: {
+            "patch": 2,
+            "channels": (32, 64),
+            "steps": 4_000,
+            "liveliest_of": 3,
+            "reward_steps": 3_000,
+        },
         Kind.LOCAL_MODEL: {"steps": 4_500, "liveliest_of": 3},
         # A terminal value helps where the way is longer than H. More rollouts or actor steps teach
         # what the global model gets wrong (docs/ablations.md, push_t).
