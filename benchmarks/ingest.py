@@ -17,8 +17,7 @@ pixels are shrunk to 64 x 64.
   `share_of_decoding_by_the_clock`: of PyAV's rate on the wall.
 
 Memory: the greatest resident size of a process that ingests `--gigabytes`, with a line through all
-sizes and seeds that tells it at 50 GB: peaks differ by some 30 MB from run to run. Logs are deleted as
-soon as they are measured.
+sizes and seeds that tells it at 50 GB. Logs are deleted as soon as they are measured.
 """
 
 import os
