@@ -100,7 +100,7 @@ def dreamer_v4(folder: Path, logs: Sequence[Arrays], per_shard: int = 2) -> Path
                 rows = np.zeros((len(part), longest, *part[0][name].shape[1:]), part[0][name].dtype)
                 for n, one in enumerate(part):
                     rows[n, : len(one[name])] = one[name]
-                chunks = (1, 4, *rows.shape[2:]) if key == "images" else None
+                chunks = (1, min(4, longest), *rows.shape[2:]) if key == "images" else None
                 file.create_dataset(key, data=rows, chunks=chunks, compression="gzip")
     meta = {"relative_actions": True, "relative_mode": "action_delta", "image_shape": "N/A"}
     (folder / "metadata.json").write_text(json.dumps(meta))
