@@ -76,18 +76,20 @@ class Judging(NullRecorder):
         self._wall, self._cpu = time.monotonic(), time.process_time()
 
 
+FIGURES = {
+    "success": "success",
+    "ever": "ever",
+    "return": "returns",
+    "coverage": "coverage",
+    "passed": "passed",
+}
+"""What a verdict says, and the field of an outcome that it is the mean of."""
+
+
 def verdict(outcome: Outcome) -> Point:
-    """Shares and mean of an outcome."""
-    point = {
-        "success": float(outcome.success.mean()),
-        "ever": float(outcome.ever.mean()),
-        "return": float(outcome.returns.mean()),
-    }
-    if outcome.coverage is not None:
-        point["coverage"] = float(outcome.coverage.mean())
-    if outcome.passed is not None:
-        point["passed"] = float(outcome.passed.mean())
-    return point
+    """Shares and means of an outcome, of what its task has."""
+    found = {name: getattr(outcome, field) for name, field in FIGURES.items()}
+    return {name: float(values.mean()) for name, values in found.items() if values is not None}
 
 
 def whole_lines(path: Path) -> list[str]:

@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import Point, train_and_judge, whole_lines
+from benchmarks.contenders import FIGURES, Point, train_and_judge, whole_lines
 from benchmarks.harness import (
     Row,
     Settings,
@@ -144,10 +144,9 @@ def judged(rollouts: list[Point]) -> dict[str, Any]:
     """What the rollouts of a run say; its last judged point stands for the final verdict."""
     points = [p for p in rollouts if "success" in p]
     last = points[-1] if points else {}
-    told = ("success", "ever", "return", "coverage", "passed")
     return {
         "rollouts": rollouts[-1]["step"],
-        **{f"final_{k}": last[k] for k in told if k in last},
+        **{f"final_{k}": last[k] for k in FIGURES if k in last},
         **{f"total_{k}": rollouts[-1][k] for k in ("frames", "seconds", "cpu_seconds")},
         "curve": points,
     }
