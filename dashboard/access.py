@@ -25,6 +25,15 @@ _KEEPER = st.components.v2.component(
 )
 
 
+_LATE = """
+<style>
+.st-key-sign_in_page { animation: appear 0.2s 0.6s backwards; }
+@keyframes appear { from { opacity: 0; } }
+</style>
+"""
+"""A reload draws the sign-in page until the browser has handed over its token: not to be seen."""
+
+
 def service_url() -> str:
     """Address of the API as this process reaches it."""
     return os.environ.get("FOGLAB_URL", "http://127.0.0.1:8000")
@@ -96,6 +105,7 @@ def live(draw: Callable[..., None], every: float | None) -> Callable[..., None]:
 
 
 def _sign_in_page() -> None:
+    st.html(_LATE)
     forget = bool(st.session_state.get(_SIGNED_OUT))
     kept = _KEEPER(
         data={"forget": forget}, key="token_keeper", on_kept_change=lambda: None, height=1
@@ -103,7 +113,7 @@ def _sign_in_page() -> None:
     if not forget and kept.get("kept") and _sign_in(kept["kept"]):
         st.rerun()
     _, middle, _ = st.columns([1, 2, 1])
-    with middle:
+    with middle, st.container(key="sign_in_page"):
         st.title("foglab", anchor=False)
         st.write("Train robot policies inside worlds learned from the robot's own logs.")
         if st.session_state.get(_NOTICE):
