@@ -64,19 +64,23 @@ _OVERRIDES: dict[Preset, dict[Kind, dict[str, object]]] = {
         Kind.GLOBAL_MODEL: {
             "patch": 2,
             "channels": (32, 64),
-            "steps": 4_000,
+            "steps": 10_000,
             "liveliest_of": 3,
             "reward_steps": 3_000,
         },
         Kind.LOCAL_MODEL: {"steps": 4_500, "liveliest_of": 3},
-        # A terminal value helps where the way is longer than H. More rollouts or actor steps teach
-        # what the global model gets wrong (docs/ablations.md, push_t).
+        # Where contact makes gradients wild, short ones through many environments teach more than
+        # long ones through few; a terminal value then tells the rest of the way
+        # (docs/ablations.md, push_t).
         Kind.POLICY: {
-            "steps": 150,
+            "steps": 200,
+            "environments": 288,
+            "horizon": 4,
+            "max_age": 32,
             "critic_weight": 1.0,
             "critic_updates": 12,
             "critic_warm_up": 75,
-            "actor_updates": 1,
+            "actor_updates": 3,
             "actor_learning_rate": 1e-3,
         },
     },
