@@ -108,7 +108,8 @@ def _blocks(dataset: Dataset, field: str, values: np.ndarray) -> Iterator[np.nda
     filled = dataset.episodes if field != "state" else ()
     ends = np.array([e.start + e.length - 1 for e in filled])
     for start in range(0, len(values), _BLOCK_ROWS):
-        block = np.asarray(values[start : start + _BLOCK_ROWS])
+        # In doubles: in single precision a column that only trembles has no room for bins.
+        block = np.asarray(values[start : start + _BLOCK_ROWS], np.float64)
         here = ends[(ends >= start) & (ends < start + len(block))].astype(int)
         yield np.delete(block, here - start, axis=0)
 

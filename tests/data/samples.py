@@ -39,7 +39,7 @@ from tests.data.test_beside import pictures, table
 class Logs:
     """What was recorded: `steps[n]` has T frames and T - 1 of what happens between them."""
 
-    steps: Sequence[Arrays]
+    steps: Sequence[Arrays] = field(repr=False)
     together: int = 3
     """Episodes, rows or pictures that a format keeps in one file, chunk or group."""
 

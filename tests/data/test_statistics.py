@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from core.data.dataset import Dataset
+from core.data.episode import Episode
 from core.data.statistics import statistics
 from core.data.writer import DatasetWriter
 from tests.data.makers import episode
@@ -42,3 +44,19 @@ def test_coverage_is_the_share_of_cells_that_were_visited(tmp_path: Path) -> Non
 def test_columns_carry_the_names_of_the_logs(tmp_path: Path) -> None:
     dataset = written(tmp_path, names={"actions": ("vx", "vy")})
     assert [h.name for h in statistics(dataset).histograms][:2] == ["vx", "vy"]
+
+
+@pytest.mark.parametrize("ends", [(0, 1e-45), (1, np.nextafter(np.float32(1), 2)), (-3e38, 3e38)])
+def test_a_column_may_tremble_or_span_all_numbers(
+    tmp_path: Path, ends: tuple[float, float]
+) -> None:
+    actions = np.array([ends] * 4, np.float32)
+    actions[::2] = actions[::2, ::-1]
+    with DatasetWriter(tmp_path) as writer:
+        for n in range(2):
+            writer.append(Episode(episode(n, 5).frames, actions))
+        dataset = writer.finish(name="a", fps=10, action_kind="delta")
+    found = statistics(dataset)
+    assert [(h.counts[0], h.counts[-1]) for h in found.histograms] == [(4, 4), (4, 4)]
+    assert found.coverage is not None
+    assert sum(map(sum, found.coverage.counts)) == 8
