@@ -93,9 +93,13 @@ def draw_curves(figure: Figure, rows: Sequence[Row], measure: str, target: float
         axes.set_ylim(-3, 103)
     panels[0].set_xlabel("imagined frames")
     panels[1].set_xlabel("seconds of training, world models given")
-    panels[0].set_ylabel(f"% {MEASURES[measure]} (95 % bands)")
+    panels[0].set_ylabel(
+        f"% {MEASURES[measure]}\n(95 % bands)",
+        fontsize="medium" if measure == "success" else "small",
+    )
     seeds, episodes = len({r["seed"] for r in rows}), rows[0]["episodes"]
-    figure.suptitle(f"{rows[0]['task']}: {seeds} seeds, {episodes} episodes at each point")
+    runs = f"{seeds} seed" if seeds == 1 else f"{seeds} seeds"
+    figure.suptitle(f"{rows[0]['task']}: {runs}, {episodes} episodes at each point")
     figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 
