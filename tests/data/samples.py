@@ -114,19 +114,6 @@ def columns(one: Arrays) -> Arrays:
     return {f"action_{name}": one["action"][:, i] for i, name in enumerate("xy")}
 
 
-Write = Callable[[Path, Logs], object]
-
-
-def zip_of(make: Callable[[Path, Logs], Path]) -> Write:
-    """Uploads a folder as a zip."""
-    return lambda path, made: zipped(make(path.with_name("sample"), made), path)
-
-
-def copy_of(make: Callable[[Path, Logs], Path], name: str) -> Write:
-    """Uploads one file."""
-    return lambda path, made: path.write_bytes(make(path.with_name(name), made).read_bytes())
-
-
 @dataclass(frozen=True)
 class Sample:
     """A format, the library that writes it, and how far its pictures may move on average."""
@@ -134,12 +121,20 @@ class Sample:
     number: int
     name: str
     library: str
-    write: Write
+    write: Callable[[Path, Logs], Path]
     format: str
     """What the report must call it."""
     bound: float = 0
     filename: str = "logs.zip"
     spec: dict[str, Any] = field(default_factory=dict)
+
+    def upload(self, path: Path, made: Logs) -> None:
+        """Write a sample: the file as it is, a folder as a zip."""
+        written = self.write(path.with_name(self.filename), made)
+        if written.is_dir():
+            zipped(written, path)
+        else:
+            written.rename(path)
 
 
 TOPICS = {"mapping": {"action": "/cmd_vel.linear.x, /cmd_vel.angular.z"}}
@@ -150,7 +145,7 @@ SAMPLES = [
         1,
         "LeRobot v2.0",
         "pyarrow, PyAV",
-        zip_of(lambda p, made: write_v2(p, made.recorded, minor=0)),
+        lambda p, made: write_v2(p, made.recorded, minor=0),
         "lerobot v2.0",
         LOSS,
     ),
@@ -158,7 +153,7 @@ SAMPLES = [
         2,
         "LeRobot v2.1",
         "pyarrow, PyAV",
-        zip_of(lambda p, made: write_v2(p, made.recorded)),
+        lambda p, made: write_v2(p, made.recorded),
         "lerobot v2.1",
         LOSS,
     ),
@@ -166,14 +161,12 @@ SAMPLES = [
         3,
         "LeRobot v3.0",
         "pyarrow, PyAV",
-        zip_of(
-            lambda p, made: write_v3(
-                p,
-                made.recorded,
-                per_file=made.together,
-                group=made.together,
-                rows_per_group=made.together,
-            )
+        lambda p, made: write_v3(
+            p,
+            made.recorded,
+            per_file=made.together,
+            group=made.together,
+            rows_per_group=made.together,
         ),
         "lerobot v3.0",
         LOSS,
@@ -182,7 +175,7 @@ SAMPLES = [
         4,
         "robomimic",
         "h5py",
-        copy_of(lambda p, made: robomimic(p, made.steps), "demo.hdf5"),
+        lambda p, made: robomimic(p, made.steps),
         "hdf5 (robomimic)",
         filename="demo.hdf5",
     ),
@@ -190,7 +183,7 @@ SAMPLES = [
         4,
         "LIBERO",
         "h5py",
-        copy_of(lambda p, made: libero(p, made.rows), "libero.hdf5"),
+        lambda p, made: libero(p, made.rows),
         "hdf5 (robomimic)",
         filename="libero.hdf5",
     ),
@@ -198,21 +191,21 @@ SAMPLES = [
         5,
         "ALOHA, ACT",
         "h5py",
-        zip_of(lambda p, made: aloha(p, made.rows)),
+        lambda p, made: aloha(p, made.rows),
         "hdf5 (aloha)",
     ),
     Sample(
         6,
         "dreamer-v4 shards",
         "h5py",
-        zip_of(lambda p, made: dreamer_v4(p, made.rows, made.together)),
+        lambda p, made: dreamer_v4(p, made.rows, made.together),
         "hdf5 (dreamer-v4)",
     ),
     Sample(
         7,
         "stable-worldmodel",
         "h5py",
-        copy_of(lambda p, made: stable_worldmodel(p, made.rows), "swm.h5"),
+        lambda p, made: stable_worldmodel(p, made.rows),
         "hdf5 (stable-worldmodel)",
         filename="swm.h5",
     ),
@@ -220,7 +213,7 @@ SAMPLES = [
         8,
         "Minari",
         "minari",
-        zip_of(lambda p, made: minari_set(p.parents[2], made.steps)),
+        lambda p, made: minari_set(p.parents[2], made.steps),
         "hdf5 (minari)",
         LOSS,
     ),
@@ -228,17 +221,17 @@ SAMPLES = [
         9,
         "diffusion-policy zarr v2",
         "zarr",
-        zip_of(lambda p, made: zarr_folder(p, made.rows, numcodecs.Blosc(), made.together)),
+        lambda p, made: zarr_folder(p, made.rows, numcodecs.Blosc(), made.together),
         "zarr",
     ),
     Sample(10, "npz", "numpy", lambda p, made: npz_zip(p, made.steps), "npz"),
-    Sample(11, "mp4 with CSV", "PyAV", zip_of(mp4_csv), "video", LOSS),
-    Sample(12, "folders of pictures", "OpenCV", zip_of(frame_folders), "frames"),
+    Sample(11, "mp4 with CSV", "PyAV", mp4_csv, "video", LOSS),
+    Sample(12, "folders of pictures", "OpenCV", frame_folders, "frames"),
     Sample(
         13,
         "MCAP",
         "mcap",
-        copy_of(lambda p, made: ros2_mcap(p, made.messages), "a.mcap"),
+        lambda p, made: ros2_mcap(p, made.messages),
         "bag",
         filename="a.mcap",
         spec=TOPICS,
@@ -247,7 +240,7 @@ SAMPLES = [
         14,
         "ROS 1 bag",
         "rosbags",
-        copy_of(lambda p, made: ros1_bag(p, made.messages), "a.bag"),
+        lambda p, made: ros1_bag(p, made.messages),
         "bag",
         filename="a.bag",
         spec=TOPICS,
@@ -256,7 +249,7 @@ SAMPLES = [
         14,
         "ROS 2 bag",
         "rosbags",
-        zip_of(lambda p, made: ros2_bag(p, made.messages)),
+        lambda p, made: ros2_bag(p, made.messages),
         "bag",
         spec=TOPICS,
     ),
@@ -267,7 +260,7 @@ SAMPLES = [
 def assert_equal_after_ingest(root: Path, sample: Sample, made: Logs) -> Path:
     """Upload and ingest a sample: every episode, frame and action, or within the bound. Returns the
     dataset's folder."""
-    out, result = ingest(root, lambda p: sample.write(p, made), sample.filename, **sample.spec)
+    out, result = ingest(root, lambda p: sample.upload(p, made), sample.filename, **sample.spec)
     dataset = Dataset.open(out)
     assert (result["format"], result["episodes"]) == (sample.format, len(made.steps))
     assert findings(out, "error") == []
@@ -276,7 +269,7 @@ def assert_equal_after_ingest(root: Path, sample: Sample, made: Logs) -> Path:
     for n, (episode, one) in enumerate(zip(dataset.episodes, made.steps, strict=True)):
         here = slice(episode.start, episode.start + episode.length)
         frames, actions = dataset.frames[here], dataset.actions[here][:-1]
-        assert numbers_of(frames) == numbers_of(one["image"])
+        assert numbers_of(frames) == [*range(here.start + 1, here.stop + 1)]
         lost = np.abs(frames.astype(int) - one["image"]).mean()
         assert lost <= sample.bound
         assert (actions == (arm[n] if "LeRobot" in sample.name else one["action"])).all()
