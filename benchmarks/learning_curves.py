@@ -93,10 +93,7 @@ def draw_curves(figure: Figure, rows: Sequence[Row], measure: str, target: float
         axes.set_ylim(-3, 103)
     panels[0].set_xlabel("imagined frames")
     panels[1].set_xlabel("seconds of training, world models given")
-    panels[0].set_ylabel(
-        f"% {MEASURES[measure]}\n(95 % bands)",
-        fontsize="medium" if measure == "success" else "small",
-    )
+    panels[0].set_ylabel(f"% {MEASURES[measure]}\n(95 % bands)", fontsize="small")
     seeds, episodes = len({r["seed"] for r in rows}), rows[0]["episodes"]
     runs = f"{seeds} seed" if seeds == 1 else f"{seeds} seeds"
     figure.suptitle(f"{rows[0]['task']}: {runs}, {episodes} episodes at each point")

@@ -6,9 +6,10 @@ Fills an empty home (kept for the next call), starts API and dashboard without w
 every page in headless Chromium. *First paint* is from entering the address, signed in, until the
 page's heading and first content are there. *Interaction* is from a click until the dashboard has
 finished drawing what it asked for; for the menu also until the first content of the page. Both are
-medians of `--runs` rounds after one that warms up; `api_seconds` is how long the API alone takes for a heavy listing. `--watch 3600` leaves the page
-of jobs, which looks for news all the time, open for that many seconds and reports the memory of
-API, dashboard and browser; with `--runs 0 --results …/pages_watch.json` it does only that.
+medians of `--runs` rounds after one that warms up; `api_seconds` is how long the API alone takes for a
+heavy listing. `--watch 3600` leaves the page of jobs, which looks for news all the time, open for that
+many seconds and reports the memory of API, dashboard and browser; with `--runs 0 --results
+…/pages_watch.json` it does only that.
 """
 
 import argparse

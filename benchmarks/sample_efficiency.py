@@ -13,7 +13,8 @@ rssm_only they are steps of its dream. To the target: the first judged point wit
 success; sustained: the first of three such points in a row. Seeds that never get there are said, not
 left out. Where strict success is out of reach, `--measure passed` counts the episodes of `push_t` that
 came within 20 pixels and 20 degrees of the goal. Resumable within a run. Several processes may each
-run a part of `--methods` and `--seeds` with the same home; the table is made of every finished row of the same models, task and judging.
+run a part of `--methods` and `--seeds` with the same home; the table is made of every finished row of
+the same models, task and judging.
 """
 
 import argparse
