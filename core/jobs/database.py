@@ -18,7 +18,9 @@ T = TypeVar("T")
 BUSY_SECONDS = 5.0
 _RETRIES = 5
 _SAFE_WAL = (3, 51, 3)  # older libraries can corrupt a WAL that is reset under several processes
-_WRITES = {"sqlite_immediate": True}
+WRITES = {"sqlite_begin": "BEGIN IMMEDIATE"}
+"""Execution options of a connection that writes."""
+_ALONE = {"sqlite_begin": None}
 _DISK_FULL = "53100"  # PostgreSQL; SQLite says it in words
 _CONFLICTS = ("40001", "40P01")  # PostgreSQL: serialization failure, deadlock
 
@@ -28,6 +30,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = make_engine(url)
+        self._alone = self.engine.execution_options(**_ALONE)
         sqlite = self.engine.dialect.name == "sqlite"
         # A read of a few rows takes no longer than the reading: neither a network nor, as
         # write-ahead logging keeps them apart, a writer is in between.
@@ -43,6 +46,15 @@ class Database:
         except (OperationalError, PoolTimeout) as error:
             raise _unavailable(error) from error
 
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """`read` for work of a single statement, which is a snapshot of its own: a transaction
+        around it costs as much again. Raises as `read` does."""
+        try:
+            with self._alone.connect() as connection:
+                return work(connection)
+        except (OperationalError, PoolTimeout) as error:
+            raise _unavailable(error) from error
+
     def write(self, work: Callable[[Connection], T]) -> T:
         """Commit what `work` did, or nothing. Two racing inserts of one key: the loser looks again.
 
@@ -51,7 +63,7 @@ class Database:
         for attempt in range(_RETRIES):
             try:
                 with self._turn, self.engine.connect() as connection:
-                    connection = connection.execution_options(**_WRITES)
+                    connection = connection.execution_options(**WRITES)
                     with connection.begin():
                         return work(connection)
             except (DBAPIError, PoolTimeout) as error:
@@ -98,8 +110,9 @@ def _sqlite_engine(url: URL) -> Engine:
     def begin(connection: Connection) -> None:
         # A deferred transaction that turns into a writer fails at once when another one wrote
         # in between, without waiting; so a writer takes its lock at the start.
-        immediate = connection.get_execution_options().get("sqlite_immediate", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+        statement = connection.get_execution_options().get("sqlite_begin", "BEGIN")
+        if statement is not None:
+            connection.exec_driver_sql(statement)
 
     return engine
 

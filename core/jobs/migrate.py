@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from core.jobs.database import make_engine
+from core.jobs.database import WRITES, make_engine
 from core.jobs.environment import Environment
 from core.jobs.errors import StoreUnavailable
 
@@ -29,7 +29,7 @@ def upgrade(url: str, revision: str = "head") -> None:
     engine = make_engine(url, statement_seconds=None)
     try:
         with engine.connect() as connection:
-            connection = connection.execution_options(sqlite_immediate=True)
+            connection = connection.execution_options(**WRITES)
             with connection.begin():
                 if engine.dialect.name == "postgresql":
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})

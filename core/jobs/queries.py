@@ -16,7 +16,7 @@ class Queries(Rows):
 
     def get(self, job_id: str) -> Job:
         """Raises `JobNotFound`."""
-        return self.database.read(lambda c: one_job(c, job_id, self.project))
+        return self.database.look(lambda c: one_job(c, job_id, self.project))
 
     def list_jobs(
         self,

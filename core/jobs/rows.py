@@ -42,11 +42,12 @@ class Rows:
         return self.project or DEFAULT_PROJECT
 
 
-_ONE = select(jobs).where(jobs.c.id == bindparam("job_id"))
-_LINKS_OF_ONE = select(job_dependencies.c.depends_on).where(
-    job_dependencies.c.job_id == bindparam("job_id")
+_ONE = (
+    select(jobs, job_dependencies.c.depends_on)
+    .outerjoin(job_dependencies, job_dependencies.c.job_id == jobs.c.id)
+    .where(jobs.c.id == bindparam("job_id"))
 )
-"""Built once: a statement takes as long to build as to run."""
+"""A row for each job that it waits for. Built once: that takes as long as to run it."""
 
 
 def as_jobs(connection: Connection, rows: Iterable[Row[Any]]) -> list[Job]:
@@ -65,9 +66,11 @@ def as_jobs(connection: Connection, rows: Iterable[Row[Any]]) -> list[Job]:
 
 
 def one_job(connection: Connection, job_id: str, project: str | None = None) -> Job:
-    """Raises `JobNotFound`, also for a job of another project than `project`, if that is given."""
-    row = connection.execute(_ONE, {"job_id": job_id}).first()
-    if row is None or project not in (None, row.project):
+    """Raises `JobNotFound`, also for a job of another project than `project`, if that is given.
+
+    A single statement."""
+    rows = connection.execute(_ONE, {"job_id": job_id}).all()
+    if not rows or project not in (None, rows[0].project):
         raise JobNotFound(job_id)
-    waits = connection.execute(_LINKS_OF_ONE, {"job_id": job_id}).scalars()
-    return Job.model_validate({**row._mapping, "depends_on": tuple(sorted(waits))})
+    waits = sorted(r.depends_on for r in rows if r.depends_on is not None)
+    return Job.model_validate({**rows[0]._mapping, "depends_on": tuple(waits)})

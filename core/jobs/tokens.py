@@ -55,7 +55,7 @@ class Tokens(Rows):
     def check_token(self, plaintext: str) -> Token | None:
         """The valid token with this secret; None if unknown, expired or revoked."""
         digest = _digest(plaintext)
-        row = self.database.read(lambda c: c.execute(_BY_DIGEST, {"digest": digest}).first())
+        row = self.database.look(lambda c: c.execute(_BY_DIGEST, {"digest": digest}).first())
         if row is None or not hmac.compare_digest(row.sha256, digest):
             return None
         token = Token.model_validate(row)
