@@ -48,6 +48,17 @@ _FEW_STEPS: dict[str, object] = {
     "ema_decay": 0.999,
 }
 """Noise that covers the ladder of three sampling steps; the defaults are for a single one."""
+_SHORT_GRADIENTS: dict[str, object] = {
+    "horizon": 4,
+    "max_age": 32,
+    "critic_weight": 1.0,
+    "critic_updates": 12,
+    "critic_warm_up": 75,
+    "actor_updates": 3,
+    "actor_learning_rate": 1e-3,
+}
+"""Where contact makes gradients wild, short ones through many environments teach more than long ones
+through few; a terminal value then tells the rest of the way (docs/ablations.md, push_t)."""
 _OVERRIDES: dict[Preset, dict[Kind, dict[str, object]]] = {
     Preset.SMOKE: {
         Kind.INGEST: {"image_size": 32},
@@ -69,20 +80,7 @@ _OVERRIDES: dict[Preset, dict[Kind, dict[str, object]]] = {
             "reward_steps": 3_000,
         },
         Kind.LOCAL_MODEL: {"steps": 4_500, "liveliest_of": 3},
-        # Where contact makes gradients wild, short ones through many environments teach more than
-        # long ones through few; a terminal value then tells the rest of the way
-        # (docs/ablations.md, push_t).
-        Kind.POLICY: {
-            "steps": 200,
-            "environments": 288,
-            "horizon": 4,
-            "max_age": 32,
-            "critic_weight": 1.0,
-            "critic_updates": 12,
-            "critic_warm_up": 75,
-            "actor_updates": 3,
-            "actor_learning_rate": 1e-3,
-        },
+        Kind.POLICY: {"steps": 200, "environments": 288, **_SHORT_GRADIENTS},
     },
     # DIAMOND's denoiser (Alonso et al. 2024): four levels of 64 channels, 4 past frames, 3 steps.
     Preset.SINGLE_GPU: {
@@ -114,7 +112,8 @@ _OVERRIDES: dict[Preset, dict[Kind, dict[str, object]]] = {
         },
         Kind.POLICY: {
             "steps": 1_000,
-            "environments": 512,
+            "environments": 2_048,
+            **_SHORT_GRADIENTS,
             "replay_segments": 4_096,
             "local_batch_size": 64,
             "save_every": 100,
