@@ -71,3 +71,16 @@ def test_job_process_learns_no_address_and_no_password(monkeypatch: pytest.Monke
         monkeypatch.setenv(f"FOGLAB_{name}", "secret")
     monkeypatch.setenv("FOGLAB_TOKEN", "secret")
     assert "secret" not in job_environment(WorkerSettings(environment=ELSEWHERE)).values()
+
+
+def test_threads_of_a_job_sleep_soon_unless_the_lab_says_how_they_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = WorkerSettings(environment=ELSEWHERE)
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert int(job_environment(settings)["GOMP_SPINCOUNT"]) < 10_000
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert "GOMP_SPINCOUNT" not in job_environment(settings)
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    assert job_environment(settings)["GOMP_SPINCOUNT"] == "7"
