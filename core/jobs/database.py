@@ -3,7 +3,7 @@
 import importlib
 import threading
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -40,20 +40,12 @@ class Database:
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Raises `StoreUnavailable` if the database cannot be reached."""
-        try:
-            with self.engine.begin() as connection:
-                return work(connection)
-        except (OperationalError, PoolTimeout) as error:
-            raise _unavailable(error) from error
+        return _reading(self.engine.begin, work)
 
     def look(self, work: Callable[[Connection], T]) -> T:
         """`read` for work of a single statement, which is a snapshot of its own: a transaction
         around it costs as much again. Raises as `read` does."""
-        try:
-            with self._alone.connect() as connection:
-                return work(connection)
-        except (OperationalError, PoolTimeout) as error:
-            raise _unavailable(error) from error
+        return _reading(self._alone.connect, work)
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Commit what `work` did, or nothing. Two racing inserts of one key: the loser looks again.
@@ -76,6 +68,16 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _reading(
+    connect: Callable[[], AbstractContextManager[Connection]], work: Callable[[Connection], T]
+) -> T:
+    try:
+        with connect() as connection:
+            return work(connection)
+    except (OperationalError, PoolTimeout) as error:
+        raise _unavailable(error) from error
 
 
 def make_engine(url: str, *, statement_seconds: float | None = 10.0) -> Engine:

@@ -66,9 +66,8 @@ def as_jobs(connection: Connection, rows: Iterable[Row[Any]]) -> list[Job]:
 
 
 def one_job(connection: Connection, job_id: str, project: str | None = None) -> Job:
-    """Raises `JobNotFound`, also for a job of another project than `project`, if that is given.
-
-    A single statement."""
+    """By a single statement. Raises `JobNotFound`, also for a job of another project than `project`,
+    if that is given."""
     rows = connection.execute(_ONE, {"job_id": job_id}).all()
     if not rows or project not in (None, rows[0].project):
         raise JobNotFound(job_id)
