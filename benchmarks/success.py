@@ -51,6 +51,7 @@ from core.stages.setup import device
 
 POLICIES = {
     "real": "trained in imagination",
+    "sampled": "the same, actions drawn",
     "untrained": "untrained",
     "random": "random actions",
     "scripted": "script",

@@ -36,6 +36,9 @@ def run_policy(
     scale_actions: Annotated[
         bool, typer.Option(help="Stretch actions from [-1, 1] to the environment's bounds")
     ] = False,
+    sample: Annotated[
+        bool, typer.Option(help="Draw actions, as in training, in place of the likeliest ones")
+    ] = False,
     video: Annotated[Path | None, typer.Option(help="mp4 of the first episode")] = None,
 ) -> None:
     """Run a policy outside: frames in, actions out, no world model. Prints returns and success."""
@@ -52,6 +55,7 @@ def run_policy(
             max_steps=max_steps,
             image_key=image_key,
             scale_actions=scale_actions,
+            sample=sample,
             keep_frames=int(video is not None),
         )
         with Progress(console=err, transient=True) as bar:

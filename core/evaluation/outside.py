@@ -60,12 +60,13 @@ def run_policy(
     max_steps: int | None = None,
     image_key: str | None = None,
     scale_actions: bool = False,
+    sample: bool = False,
     keep_frames: int = 0,
 ) -> Iterator[Episode]:
     """Episodes one after the other, from the starts that an evaluation with this seed has.
 
     `scale_actions` stretches [-1, 1] to the bounds of the action space; else actions are clipped
-    to them. Frames of the first `keep_frames` episodes are kept.
+    to them. To `sample` draws actions; else they are the likeliest ones. Frames of the first `keep_frames` episodes are kept.
 
     Raises:
         ValueError: pictures or actions of environment and policy do not fit.
@@ -76,11 +77,13 @@ def run_policy(
     for n, start in enumerate(starts):
         observation, _ = env.reset(seed=int(start))
         memory, total, steps, success = runner.initial(1), 0.0, 0, None
+        rng = np.random.default_rng(int(start)) if sample else None
         picture = see(observation)
         frames = [picture]
         while max_steps is None or steps < max_steps:
             image = shaped(picture, runner.config)
-            action, memory = runner.step(image[None], memory, np.array([steps == 0]))
+            begins = np.array([steps == 0])
+            action, memory = runner.step(image[None], memory, begins, runner.noise(1, rng))
             observation, reward, terminated, truncated, info = env.step(act(action[0]))
             total, steps, picture = total + float(reward), steps + 1, see(observation)
             told = info.get("is_success", info.get("success"))

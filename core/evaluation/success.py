@@ -43,14 +43,15 @@ class ScriptedBatch:
 class LearnedBatch:
     """Actor on the local model's filtered latent, from images only: what an export does.
 
-    In float32 and without noise.
+    With the likeliest action or, to `sample`, one that is drawn, as while it learned.
     """
 
-    def __init__(self, actor: Actor, local: LocalModel) -> None:
-        self.actor, self.local = actor, local
+    def __init__(self, actor: Actor, local: LocalModel, *, sample: bool = False) -> None:
+        self.actor, self.local, self.sample = actor, local, sample
 
     def reset(self, count: int, seed: int) -> None:
         device = next(self.actor.parameters()).device
+        self.rng = np.random.default_rng(seed)
         self.state = self.local.rssm.initial(count, device)
         self.last: Tensor = torch.zeros(count, self.actor.config.action_dim, device=device)
 
@@ -59,7 +60,9 @@ class LearnedBatch:
         pixels = np.stack([o["pixels"] for o in observations])
         frames = to_float(torch.from_numpy(pixels)).to(self.last.device)
         self.state = self.local.rssm.observe(self.state, self.last, self.local.embed(frames))
-        self.last = self.actor(self.state.features).mode
+        policy = self.actor(self.state.features)
+        noise = self.rng.normal(size=self.last.shape) * self.sample
+        self.last = policy.action(torch.from_numpy(noise).to(self.last))
         return self.last.cpu().numpy().astype(np.float32)
 
 

@@ -8,17 +8,16 @@ from pathlib import Path
 import torch
 from torch.export import Dim, ExportedProgram
 
-from core.policy.runners import ONNX, PROGRAM
+from core.policy.runners import INPUTS, ONNX, OUTPUTS, PROGRAM
 from core.policy.step import PolicyStep
-
-INPUTS, OUTPUTS = ("image", "state", "reset"), ("action", "next_state")
 
 
 def traced(step: PolicyStep) -> ExportedProgram:
     """The step as a graph: `image` is uint8 there, and the batch may have any size."""
     side = step.config.local.image_size
     image = torch.zeros(2, side, side, 3, dtype=torch.uint8)
-    example = (image, step.initial(2), torch.ones(2, dtype=torch.bool))
+    noise = torch.zeros(2, step.config.actor.action_dim)
+    example = (image, step.initial(2), torch.ones(2, dtype=torch.bool), noise)
     batch = Dim("batch", min=1, max=1 << 16)
     with torch.no_grad():
         return torch.export.export(step, example, dynamic_shapes={i: {0: batch} for i in INPUTS})

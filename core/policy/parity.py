@@ -29,12 +29,14 @@ def compare(
     frames: NDArray[np.uint8],
     begins: NDArray[Any],
     state_dim: int,
+    action_dim: int,
 ) -> dict[str, dict[str, float]]:
     """Batch size to the largest absolute difference of an action, and of the memory.
 
     Each side keeps its own memory over all frames, so that differences may add up. Stream i of a
-    batch sees the same frames, begun i frames later.
+    batch sees the same frames, begun i frames later. Actions are drawn, with the same noise.
     """
+    rng = np.random.default_rng(0)
     found = {}
     for batch in BATCHES:
         order = (np.arange(len(frames))[:, None] + np.arange(batch)) % len(frames)
@@ -42,8 +44,9 @@ def compare(
         worst = {"action": 0.0, "state": 0.0}
         for t, seen in enumerate(order):
             reset = begins[seen] | (t == 0)
-            action, ours = original(frames[seen], ours, reset)
-            other, theirs = exported(frames[seen], theirs, reset)
+            noise = rng.normal(size=(batch, action_dim)).astype(np.float32)
+            action, ours = original(frames[seen], ours, reset, noise)
+            other, theirs = exported(frames[seen], theirs, reset, noise)
             worst["action"] = max(worst["action"], float(np.abs(action - other).max()))
             worst["state"] = max(worst["state"], float(np.abs(ours - theirs).max()))
         found[str(batch)] = worst

@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.float32]]
-StepFunction = Callable[[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]], Arrays]
-"""(B, H, W, 3) u8, (B, S) f32 and (B,) bool to actions (B, A) and the next memory (B, S)."""
+Inputs = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]
+StepFunction = Callable[[*Inputs], Arrays]
+"""Frames (B, H, W, 3) u8, memory (B, S) f32, resets (B,) bool and noise (B, A) f32, zeros for none,
+to actions (B, A) and the next memory (B, S)."""
 
+INPUTS, OUTPUTS = ("image", "state", "reset", "noise"), ("action", "next_state")
 MODEL, PROGRAM, ONNX = "model.safetensors", "policy.pt2", "policy.onnx"
 FILES = {"onnx": ONNX, "torch": PROGRAM, "safetensors": MODEL}
 """Format to the file that tells it, the quickest to load first."""
@@ -34,6 +37,11 @@ class Runner:
         """The memory before anything was seen."""
         return np.zeros((batch, self.config["state_dim"]), np.float32)
 
+    def noise(self, batch: int, rng: np.random.Generator | None = None) -> NDArray[np.float32]:
+        """For the next step: zeros, or to draw actions, numbers from `rng`."""
+        shape = (batch, self.config["action_dim"])
+        return (np.zeros(shape) if rng is None else rng.normal(size=shape)).astype(np.float32)
+
 
 def open_export(folder: Path, format: str | None = None) -> Runner:
     """A folder that an export job wrote; `ValueError` if it holds none, or not this format."""
@@ -44,6 +52,8 @@ def open_export(folder: Path, format: str | None = None) -> Runner:
     there = [f for f, name in FILES.items() if (folder / name).is_file()]
     if not there or "state_dim" not in config:
         raise ValueError(f"{folder} is no exported policy: it has none of {', '.join(FILES)}")
+    if "noise" not in config.get("inputs", ()):
+        raise ValueError(f"{folder} was exported before actions could be drawn: export it again")
     chosen = format or there[0]
     if chosen not in there:
         raise ValueError(f"{folder} holds {', '.join(there)}, not {chosen}")
@@ -72,10 +82,8 @@ def open_onnx(folder: Path) -> StepFunction:
     options.intra_op_num_threads = 1  # others would spin between steps, for a graph this small
     session = InferenceSession(folder / ONNX, options, providers=["CPUExecutionProvider"])
 
-    def step(
-        image: NDArray[np.uint8], state: NDArray[np.float32], reset: NDArray[np.bool_]
-    ) -> Arrays:
-        action, after = session.run(None, {"image": image, "state": state, "reset": reset})
+    def step(*inputs: *Inputs) -> Arrays:
+        action, after = session.run(None, dict(zip(INPUTS, inputs, strict=True)))
         return action, after
 
     return step
@@ -106,11 +114,9 @@ def of_module(module: Any) -> StepFunction:
     """A torch module with the signature of `PolicyStep`."""
     import torch
 
-    def step(
-        image: NDArray[np.uint8], state: NDArray[np.float32], reset: NDArray[np.bool_]
-    ) -> Arrays:
+    def step(*inputs: *Inputs) -> Arrays:
         with torch.no_grad():
-            found = module(*(torch.from_numpy(np.array(part)) for part in (image, state, reset)))
+            found = module(*(torch.from_numpy(np.array(part)) for part in inputs))
         action, after = (part.numpy() for part in found)
         return action, after
 

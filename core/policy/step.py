@@ -29,7 +29,7 @@ class StepConfig:
 
 
 class PolicyStep(nn.Module):
-    """Frame and memory to action and memory, in float32, without noise.
+    """Frame and memory to action and memory, in float32; all chance comes with the call.
 
     Pixels are normalised inside. Of the local model it keeps the filter alone, without decoder and
     heads.
@@ -66,16 +66,18 @@ class PolicyStep(nn.Module):
         image: Tensor,
         state: Float[Tensor, "batch state"],
         reset: Bool[Tensor, " batch"],
+        noise: Float[Tensor, "batch action"],
     ) -> tuple[Float[Tensor, "batch action"], Float[Tensor, "batch state"]]:
         """The action for `image` (batch, H, W, 3), 0..255 in uint8 or float, and the next state.
 
-        Where `reset` is true an episode begins and the given state does not count.
+        Where `reset` is true an episode begins and the given state does not count. With zeros as
+        `noise` the action is the likeliest one, with standard normal numbers it is drawn.
         """
         frames = image.movedim(-1, -3).float() / 127.5 - 1
         state = torch.where(reset[:, None], torch.zeros_like(state), state)
         deter, stoch, last = state.split(self._parts, -1)
         seen = self.rssm.observe(State(deter, stoch), last, self.encoder(frames - self.mean_frame))
-        action = self.actor(seen.features).mode
+        action = self.actor(seen.features).action(noise)
         return action, torch.cat([*seen, action], -1)
 
     def initial(self, batch: int) -> Float[Tensor, "batch state"]:

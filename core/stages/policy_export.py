@@ -10,9 +10,9 @@ from pydantic import JsonValue
 from core.artifacts import StagePaths
 from core.data.dataset import Dataset
 from core.jobs.spec import PolicyExportSpec
-from core.policy.formats import INPUTS, OUTPUTS, WRITERS
+from core.policy.formats import WRITERS
 from core.policy.parity import BATCHES, compare, real_frames
-from core.policy.runners import OPENERS, of_module
+from core.policy.runners import INPUTS, OPENERS, OUTPUTS, of_module
 from core.policy.samples import write_samples
 from core.policy.step import PolicyStep
 from core.recorder import Recorder
@@ -72,9 +72,8 @@ def _told(spec: PolicyExportSpec, dataset: Dataset) -> dict[str, Any]:
     ingest = dataset.meta.spec
     return {
         "policy": spec.policy,
-        "inputs": dict(zip(INPUTS, ("uint8", "float32", "bool"), strict=True)),
+        "inputs": dict(zip(INPUTS, ("uint8", "float32", "bool", "float32"), strict=True)),
         "outputs": dict.fromkeys(OUTPUTS, "float32"),
-        "deterministic": True,
         "action_range": [-1, 1],
         "action_kind": dataset.meta.action_kind,
         "action_names": list(dataset.meta.names.get("actions", ())),
@@ -88,9 +87,10 @@ def _parity(
 ) -> dict[str, Any]:
     frames, begins = real_frames(dataset)
     original = of_module(step)
-    dim = step.config.state_dim
+    dims = step.config.state_dim, step.config.actor.action_dim
     found = {
-        format: compare(original, OPENERS[format](root), frames, begins, dim) for format in formats
+        format: compare(original, OPENERS[format](root), frames, begins, *dims)
+        for format in formats
     }
     worst = {f: max(b["action"] for b in by.values()) for f, by in found.items()}
     for format, difference in worst.items():

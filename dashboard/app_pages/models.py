@@ -24,6 +24,7 @@ TONES = {"good": st.success, "fair": st.warning, "poor": st.error}
 ICONS = {"good": ":material/check_circle:", "fair": ":material/info:", "poor": ":material/warning:"}
 COMPARED = {
     "real": "this policy",
+    "sampled": "this policy, actions drawn",
     "scripted": "script",
     "untrained": "untrained policy",
     "random": "random actions",

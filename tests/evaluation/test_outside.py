@@ -100,6 +100,15 @@ def test_actions_are_clipped_or_stretched_to_the_bounds() -> None:
     assert first.dtype == np.float32
 
 
+def test_drawn_actions_follow_the_seed() -> None:
+    rooms = [Room(), Room(), Room()]
+    for room, sample in zip(rooms, (True, True, False), strict=True):
+        played(room, sample=sample)
+    drawn, again, likeliest = (np.array(room.told) for room in rooms)
+    np.testing.assert_array_equal(drawn, again)
+    assert np.abs(drawn - likeliest).min() > 1e-4
+
+
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="wants Discrete"):
         played(gym.make("CartPole-v1", render_mode="rgb_array"))

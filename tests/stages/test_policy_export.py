@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -49,21 +50,24 @@ def test_every_format_is_within_the_bound_on_real_frames(exported: Path) -> None
         assert set(by_batch) == {"1", "7", "32"}
 
 
-def test_a_step_is_what_evaluation_does_in_float32(home: Path) -> None:
+@pytest.mark.parametrize("sample", [False, True])
+def test_a_step_is_what_evaluation_does_in_float32(home: Path, sample: bool) -> None:
     """`LearnedBatch` is the policy as evaluation and the act route run it."""
     folder = Artifacts(home).model(POLICY)
     local = LocalModel.load(folder / "local")
     step = PolicyStep.of_folder(folder)
-    slow = LearnedBatch(eager_actor(), type(local)(step.config.local).eval())
+    slow = LearnedBatch(eager_actor(), type(local)(step.config.local).eval(), sample=sample)
     slow.local.load_state_dict(local.state_dict())
     frames, _ = real_frames(Dataset.open(Artifacts(home).dataset(DATASET)))
     slow.reset(2, 0)
+    rng = np.random.default_rng(0)
     state = step.initial(2)
     acted = []
     for t in range(20):
         pair = frames[[t, t + 20]]
+        noise = torch.from_numpy(sample * rng.normal(size=(2, 1))).float()
         with torch.no_grad():
-            action, state = step(torch.from_numpy(pair), state, torch.tensor([t == 0] * 2))
+            action, state = step(torch.from_numpy(pair), state, torch.tensor([t == 0] * 2), noise)
         np.testing.assert_array_equal(action.numpy(), slow.act([{"pixels": f} for f in pair]))
         acted.append(action.numpy())
     assert np.std(acted) > 0.01  # it acts on what it sees
@@ -75,14 +79,40 @@ def test_a_reset_forgets_one_episode_and_no_other(exported: Path, format: str) -
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (2, 3, 16, 16, 3), dtype=np.uint8)
     state = runner.initial(3)
-    _, state = runner.step(images[0], state, np.ones(3, bool))
+    quiet = runner.noise(3)
+    _, state = runner.step(images[0], state, np.ones(3, bool), quiet)
     one = np.array([False, True, False])
-    some, _ = runner.step(images[1], state, one)
-    none, _ = runner.step(images[1], state, np.zeros(3, bool))
-    fresh, _ = runner.step(images[1], runner.initial(3), np.ones(3, bool))
+    some, _ = runner.step(images[1], state, one, quiet)
+    none, _ = runner.step(images[1], state, np.zeros(3, bool), quiet)
+    fresh, _ = runner.step(images[1], runner.initial(3), np.ones(3, bool), quiet)
     np.testing.assert_allclose(some[1], fresh[1], atol=1e-6)
     np.testing.assert_allclose(some[[0, 2]], none[[0, 2]], atol=1e-6)
     assert abs(some[1] - none[1]).max() > 1e-4
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_noise_moves_the_action_by_the_policys_own_deviation(exported: Path, format: str) -> None:
+    runner = open_export(exported, format)
+    image = np.full((3, 16, 16, 3), 90, np.uint8)
+    noise = np.array([[0], [1], [-1]], np.float32)
+    action, memory = runner.step(image, runner.initial(3), np.ones(3, bool), noise)
+    state, last = memory[:, :-1], memory[:, -1:]
+    with torch.no_grad():
+        policy = eager_actor()(torch.from_numpy(state[:1]))
+    expected = torch.tanh(policy.mean + policy.std * torch.from_numpy(noise))
+    np.testing.assert_allclose(action, expected, atol=1e-5)
+    np.testing.assert_array_equal(last, action)  # what was done is remembered, not what was meant
+    assert policy.std.min() > 0.01
+
+
+def test_an_export_without_noise_is_to_be_made_again(exported: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(exported, old)
+    config = json.loads((old / "config.json").read_text())
+    del config["inputs"]["noise"]
+    (old / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="export it again"):
+        open_export(old)
 
 
 @pytest.mark.parametrize("format", ["torch", "safetensors"])
