@@ -29,6 +29,12 @@ COMPARED = {
     "untrained": "untrained policy",
     "random": "random actions",
 }
+JUDGED = {
+    "success": "Success at the last step",
+    "passed": "Went nearly through the goal",
+    "coverage": "Largest coverage of the goal",
+    "return": "Return",
+}
 
 
 def draw() -> None:
@@ -128,7 +134,7 @@ def _figures(result: dict[str, Any]) -> None:
     left, right = st.columns(2)
     if result.get("psnr") and result.get("static_psnr"):
         left.plotly_chart(charts.fidelity(result["psnr"], result["static_psnr"]), key="fidelity")
-    for what, title in (("success", "Success at the last step"), ("return", "Return")):
+    for what, title in JUDGED.items():
         rows = {
             label: (result[f"{name}_{what}"], charts.bounds(result.get(f"{name}_{what}_interval")))
             for name, label in COMPARED.items()
@@ -136,7 +142,7 @@ def _figures(result: dict[str, Any]) -> None:
         }
         if rows:
             title = f"{title} in the true simulator, 95 % intervals"
-            figure = charts.bars(title, rows, percent=what == "success")
+            figure = charts.bars(title, rows, percent=what != "return")
             right.plotly_chart(figure, key=f"shares-{what}")
 
 

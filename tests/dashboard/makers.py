@@ -171,6 +171,8 @@ def figures() -> dict[str, object]:
             f"{name}_success": share,
             f"{name}_success_interval": [max(share - 0.06, 0), min(share + 0.06, 1)],
             f"{name}_ever": min(share + 0.05, 1),
+            f"{name}_coverage": 0.2 + share / 2,
+            f"{name}_coverage_interval": [0.15 + share / 2, 0.25 + share / 2],
             f"{name}_return": value,
             f"{name}_return_interval": [value - 0.8, value + 0.8],
         }

@@ -1,6 +1,7 @@
 """Every page against a real API: what it shows, and what its buttons do."""
 
 import pytest
+import json
 from streamlit.testing.v1 import AppTest
 
 from core.jobs.records import JobState
@@ -121,6 +122,15 @@ def test_models_page_gives_verdicts_lineage_and_download(app: AppTest, lab: Lab)
     graph = next(h.proto.body for h in app.get("html") if "Lineage of" in h.proto.body)
     for used in (lab.dataset, lab.global_model, lab.local_model, "SHA-256"):
         assert used in graph
+
+
+def test_models_page_shows_what_the_task_measures_beside_success(app: AppTest, lab: Lab) -> None:
+    opened(app, "models", model=lab.policy)
+    drawn = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    titles = [d["layout"]["title"]["text"] for d in drawn]
+    judged = [t.removesuffix(" in the true simulator, 95 % intervals") for t in titles[1:]]
+    assert judged == ["Success at the last step", "Largest coverage of the goal", "Return"]
+    assert "this policy, actions drawn" in drawn[2]["data"][0]["y"]
 
 
 def test_play_page_hands_model_and_token_to_the_frame(
