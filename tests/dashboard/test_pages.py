@@ -1,7 +1,8 @@
 """Every page against a real API: what it shows, and what its buttons do."""
 
-import pytest
 import json
+
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.jobs.records import JobState
