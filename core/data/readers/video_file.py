@@ -23,7 +23,8 @@ _NEAR_SECONDS = 5.0
 _BATCH_BYTES = 2 << 20
 """Of pictures that are made together, while the next are decoded."""
 _SMALL_PIXELS = 128 * 128
-"""Frames of fewer are decoded by one thread: to share them out costs half as much as they do."""
+"""Frames of fewer are decoded and made into pictures by one thread, one after the other: to share
+them out costs half as much as they do."""
 _ERRORS = (av.FFmpegError, OSError, ValueError, IndexError, EOFError)
 
 
@@ -53,8 +54,8 @@ class Video:
                 raise ValueError("it has no video stream")
             self._stream = self._container.streams.video[0]
             codec = self._stream.codec_context
-            small = codec.height * codec.width < _SMALL_PIXELS
-            self._stream.thread_type = "NONE" if small else "AUTO"
+            self._is_small = codec.height * codec.width < _SMALL_PIXELS
+            self._stream.thread_type = "NONE" if self._is_small else "AUTO"
             codec.options = {"max_pixels": str(MOST_PIXELS)}  # it may turn larger on the way
             self.codec: str = codec.name
             self.shape: tuple[int, int, int] = (codec.height, codec.width, 3)
@@ -100,24 +101,30 @@ class Video:
         `slack` seconds away. Cheapest for rising times. With a smaller `size`, height and width,
         frames come as means over areas."""
         frames = np.empty((len(seconds), *(size or self.shape[:2]), 3), np.uint8)
-        step = max(1, _BATCH_BYTES // math.prod(self.shape))
-        starts = range(0, len(seconds), step)
-
-        def decoded(start: int) -> list[_Shown]:
-            times = seconds[start : start + step].tolist()
-            return [self._near(time, slack) for time in times]
-
+        one_by_one = self._in_turn if self._is_small else self._ahead
         try:
-            # A core decodes, while another makes pictures of what was decoded.
-            with closing(one_ahead(decoded, starts, lambda _: True)) as coming:
-                for start, made in coming:
-                    for i, shown in enumerate(made.result(), start):
-                        frames[i] = self._picture(shown, size)
+            for i, shown in enumerate(one_by_one(seconds, slack)):
+                frames[i] = self._picture(shown, size)
         except _ERRORS as error:
             if isinstance(error, EpisodeError):
                 raise
             raise damaged(self.name, error) from error
         return frames
+
+    def _in_turn(self, seconds: np.ndarray, slack: float) -> Iterator[_Shown]:
+        return (self._near(time, slack) for time in seconds.tolist())
+
+    def _ahead(self, seconds: np.ndarray, slack: float) -> Iterator[_Shown]:
+        """As `_in_turn`, but a core decodes, while another makes pictures of what was decoded."""
+        step = max(1, _BATCH_BYTES // math.prod(self.shape))
+
+        def decoded(start: int) -> list[_Shown]:
+            return list(self._in_turn(seconds[start : start + step], slack))
+
+        starts = range(0, len(seconds), step)
+        with closing(one_ahead(decoded, starts, lambda _: True)) as coming:
+            for _, made in coming:
+                yield from made.result()
 
     def _nearest(self, time: float) -> _Shown | None:
         self._go_near(time)
