@@ -14,7 +14,7 @@ from api.errors import Problem
 from api.routes.sim import check_model
 from core.data.pictures import decoded
 from core.jobs.replies import Reply
-from core.jobs.simulation import Act, SessionId
+from core.jobs.simulation import Act, ActionVector, SessionId
 from core.jobs.spec import Kind
 
 router = APIRouter(prefix="/policies", tags=["simulator"])
@@ -44,6 +44,11 @@ class ActBody(BaseModel):
         None, description="Of the reply before: the policy remembers what it saw and did"
     )
     reset: list[bool] | None = Field(None, description="Rows that begin a new episode here")
+    noise: list[ActionVector] | None = Field(
+        None,
+        description="A row each of standard normal numbers, to draw actions as in training; "
+        "without it they are the likeliest ones",
+    )
 
 
 class ActReply(Reply):
@@ -65,6 +70,7 @@ async def act(policy_id: str, body: ActBody, s: ServicesDep, caller: CallerDep) 
             "session_id": body.session_id,
             "shape": frames.shape,
             "reset": body.reset,
+            "noise": body.noise,
         }
     )
     header, _ = await s.simulator.ask("act", caller.id, asked, frames.tobytes())

@@ -89,6 +89,8 @@ class Act(Spec):
     """(batch, height, width, 3) of the bytes, u8."""
     reset: tuple[bool, ...] | None = None
     """Rows that begin an episode with this observation; none: no row, all in a new session."""
+    noise: tuple[ActionVector, ...] | None = None
+    """What draws the actions, standard normal numbers; none: the likeliest actions."""
 
 
 class Limits(Spec):

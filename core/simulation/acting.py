@@ -1,6 +1,7 @@
 """Policies that are asked for actions: the caller has the world, and sends what it observes."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ def act_all(
 ) -> list[Answer]:
     """Actions for each owner's observations; a session takes at most `most_rows` of them."""
     answers: list[Answer | None] = [None] * len(asked)
-    groups: dict[str, list[tuple[int, Session, torch.Tensor]]] = {}
+    groups: dict[str, list[_Row]] = {}
     policies: dict[str, LoadedPolicy] = {}
     taken: set[str] = set()
     for i, (owner, one, data) in enumerate(asked):
@@ -29,9 +30,11 @@ def act_all(
                 told = "its reply has not come yet: wait for it, then send the next observation"
                 raise Refused(409, "The session is busy", told)
             policies[one.policy] = policy = shelf.policy(one.policy)
+            noise = _noise(one, policy).to(shelf.device)
             session, frames = _observed(owner, one, data, policy, sessions, most_rows)
             taken.add(session.id)
-            groups.setdefault(one.policy, []).append((i, session, frames.to(shelf.device)))
+            row = _Row(i, session, frames.to(shelf.device), noise)
+            groups.setdefault(one.policy, []).append(row)
         except Refused as refusal:
             answers[i] = refusal
     for policy_id, rows in groups.items():
@@ -40,20 +43,39 @@ def act_all(
     return [a for a in answers if a is not None]
 
 
-def _replies(
-    policy: LoadedPolicy, rows: Sequence[tuple[int, Session, torch.Tensor]]
-) -> Iterator[tuple[int, Reply]]:
+class _Row(NamedTuple):
+    """One session's part of a batch."""
+
+    number: int
+    session: Session
+    frames: torch.Tensor
+    noise: torch.Tensor
+
+
+def _replies(policy: LoadedPolicy, rows: Sequence[_Row]) -> Iterator[tuple[int, Reply]]:
     """What one policy does in all sessions that asked it."""
-    lanes = [s.policy for _, s, _ in rows if s.policy is not None]
-    watch(policy, lanes, torch.cat([ln.last for ln in lanes]), torch.cat([f for *_, f in rows]))
-    actions = decide(policy, lanes)
+    lanes = [row.session.policy for row in rows if row.session.policy is not None]
+    frames = torch.cat([row.frames for row in rows])
+    watch(policy, lanes, torch.cat([ln.last for ln in lanes]), frames)
+    actions = decide(policy, lanes, torch.cat([row.noise for row in rows]))
     at = 0
-    for (i, session, _), lane in zip(rows, lanes, strict=True):
+    for (i, session, *_), lane in zip(rows, lanes, strict=True):
         lane.last = actions[at : at + len(lane.last)]
         at += len(lane.last)
         session.t += 1
         told = {"session_id": session.id, "t": session.t, "actions": lane.last.tolist()}
         yield i, Reply(told)
+
+
+def _noise(one: Act, policy: LoadedPolicy) -> torch.Tensor:
+    """(rows, A): what draws the actions, zeros for the likeliest ones."""
+    shape = one.shape[0], policy.actor.config.action_dim
+    if one.noise is None:
+        return torch.zeros(shape)
+    if [len(row) for row in one.noise] != [shape[1]] * shape[0]:
+        told = f"noise: give {shape[0]} rows of {shape[1]} numbers"
+        raise Refused(422, "noise does not fit", told)
+    return torch.tensor(one.noise)
 
 
 def _observed(

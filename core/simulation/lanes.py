@@ -200,8 +200,11 @@ def watch(
 
 
 @torch.no_grad()
-def decide(policy: LoadedPolicy, lanes: Sequence[PolicyLane]) -> Tensor:
-    """The policy's actions without noise, (rows of all lanes, A)."""
+def decide(
+    policy: LoadedPolicy, lanes: Sequence[PolicyLane], noise: Tensor | None = None
+) -> Tensor:
+    """The policy's actions, (rows of all lanes, A): the likeliest ones, or drawn by `noise`."""
     features = torch.cat([lane.state.features for lane in lanes])
-    action: Tensor = policy.actor(features).mode
+    likely = policy.actor(features)
+    action: Tensor = likely.mode if noise is None else likely.action(noise)
     return action

@@ -401,6 +401,27 @@ def test_policy_sessions_remember_and_batch(engine: Engine, lab: Lab) -> None:
         assert answers[0].header["t"] == t + 1
 
 
+def test_noise_draws_actions_as_an_evaluation_does(engine: Engine, lab: Lab) -> None:
+    folder = lab.artifacts.model(POLICY)
+    local = LocalModel.load(folder / "local")
+    learned = LearnedBatch(Actor.load(folder), local, sample=True)
+    learned.reset(2, 5)
+    rng, session = np.random.default_rng(5), None
+    for t in range(3):
+        frames = noise(2, t)
+        expected = learned.act([{"pixels": f} for f in frames])
+        drawn = rng.normal(size=(2, 2)).tolist()
+        reply = done(act(engine, frames, session_id=session, noise=drawn))
+        assert np.allclose(reply.header["actions"], expected, atol=0.01)
+        session = reply.header["session_id"]
+    quiet, drawn = (
+        done(act(engine, noise(2, 0), noise=one)).header["actions"] for one in (None, drawn)
+    )
+    assert not np.allclose(quiet, drawn, atol=0.01)
+    for wrong in ([[0.0, 0.0]], [[0.0], [0.0]], [[0.0] * 3] * 2):
+        assert "2 rows of 2" in refused(act(engine, noise(2, 0), noise=wrong)).detail
+
+
 def test_rows_that_are_reset_begin_anew(engine: Engine) -> None:
     first = done(act(engine, noise(2, 0)))
     session = first.header["session_id"]
