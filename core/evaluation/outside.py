@@ -66,7 +66,8 @@ def run_policy(
     """Episodes one after the other, from the starts that an evaluation with this seed has.
 
     `scale_actions` stretches [-1, 1] to the bounds of the action space; else actions are clipped
-    to them. To `sample` draws actions; else they are the likeliest ones. Frames of the first `keep_frames` episodes are kept.
+    to them. To `sample` draws actions; else they are the likeliest ones. Frames of the first
+    `keep_frames` episodes are kept.
 
     Raises:
         ValueError: pictures or actions of environment and policy do not fit.

@@ -399,7 +399,7 @@ class ExportSpec(Spec):
 
 
 class PolicyExportSpec(Spec):
-    """A policy as files that run without this service: its deterministic action, in float32."""
+    """A policy as files that run without this service: in float32, all chance an input."""
 
     kind: Literal["policy_export"] = "policy_export"
     policy: ArtifactId = Field(description="Policy to export")

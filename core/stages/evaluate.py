@@ -164,7 +164,8 @@ def _true(
 ) -> dict[str, Any]:
     """The policy beside an untrained one, random actions and a script, same starts.
 
-    `sampled` is the policy with actions that are drawn, `real` with the likeliest ones. The script is the task's expert, or the play that makes logs where there is none.
+    `sampled` is the policy with actions that are drawn, `real` with the likeliest ones. The script
+    is the task's expert, or the play that makes logs where there is none.
     """
     untrained = Actor(actor.config).to(device())
     policies: dict[str, BatchPolicy] = {
