@@ -1,13 +1,10 @@
 """The service keeps what its OpenAPI document says. `make test-api-fuzz` asks 5,000 times."""
 
-import pytest
-
 from tests.api.conftest import Service
 from tests.api.contract import run
 from tests.api.walk import make_things
 
 
-@pytest.mark.slow
 def test_schemathesis_finds_nothing_in_five_hundred_cases(service: Service) -> None:
     make_things(service)
     outcome = run(service, "sqlite", 9, "--phases", "fuzzing,stateful", "--seed", "1")

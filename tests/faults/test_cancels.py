@@ -4,8 +4,6 @@ import random
 import time
 from pathlib import Path
 
-import pytest
-
 from core.jobs.records import JobState
 from tests.faults.conftest import Record, rounds
 from tests.faults.lab import PATIENCE, Part, running_lab
@@ -14,7 +12,6 @@ from tests.worker.conftest import wait_until
 MAY_RUN_ON_SECONDS = 15.0
 
 
-@pytest.mark.slow
 def test_cancelled_job_never_runs_or_publishes(
     tmp_path: Path, sqlite_template: Path, record: Record
 ) -> None:

@@ -77,7 +77,6 @@ def make_rig(
         rig.end()
 
 
-@pytest.mark.slow
 def test_worker_that_wakes_up_after_its_lease_does_no_harm(
     make_rig: Callable[..., Counting], record: Record
 ) -> None:
@@ -175,7 +174,6 @@ def test_second_sigterm_does_not_wait_for_the_job(
     record("P7", what="second SIGTERM", tried=many, held=many, slowest_seconds=round(slowest, 1))
 
 
-@pytest.mark.slow
 def test_polite_stops_lose_no_step(make_rig: Callable[..., Counting], record: Record) -> None:
     """Stopped again and again, the job counts every step once and is not charged an attempt."""
     lab = make_rig()

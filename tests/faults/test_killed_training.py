@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from core.artifacts import Artifacts
 from core.jobs.records import Job, JobState
 from core.jobs.spec import LocalModelSpec
@@ -86,7 +84,6 @@ def hit(
     return lost
 
 
-@pytest.mark.slow
 def test_killed_training_ends_with_the_same_weights(
     tmp_path: Path, sqlite_url: str, open_store: Callable[..., Store], record: Record
 ) -> None:
