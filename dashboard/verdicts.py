@@ -81,6 +81,11 @@ def _policy(result: Mapping[str, Any]) -> Verdict | None:
         return None
     said = f"It succeeds in {ours:.0%} of {result.get('episodes', '')} episodes".replace("  ", " ")
     said += f", random actions in {random:.0%}." if random is not None else "."
+    said += _drawn(result, "success", "succeeds")
+    passed = _number(result, "real_passed")
+    if passed is not None:
+        said += f" It goes nearly through the goal in {passed:.0%}."
+        said += _drawn(result, "passed", "goes nearly through the goal")
     mine, theirs = (_interval(result, f"{name}_return_interval") for name in ("real", "random"))
     if mine is None or theirs is None:
         return Verdict("fair", f"The policy was tried in the true simulator. {said}")
@@ -96,6 +101,14 @@ def _policy(result: Mapping[str, Any]) -> Verdict | None:
     return Verdict(
         "poor", f"The policy can't be told from random actions in the true simulator. {said}"
     )
+
+
+def _drawn(result: Mapping[str, Any], what: str, told: str) -> str:
+    """What the policy does with drawn actions, if that is better."""
+    likely, drawn = (_number(result, f"{name}_{what}") for name in ("real", "sampled"))
+    if likely is None or drawn is None or drawn <= likely:
+        return ""
+    return f" With drawn actions it {told} in {drawn:.0%}."
 
 
 def _number(result: Mapping[str, Any], name: str) -> float | None:

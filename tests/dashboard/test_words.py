@@ -85,6 +85,15 @@ def test_verdict_is_good_only_if_the_intervals_are_apart() -> None:
     assert verdicts.verdicts(rare)[2].tone == "fair"
 
 
+def test_verdict_on_a_policy_says_where_drawn_actions_do_better() -> None:
+    found = figures() | {"real_success": 0.41, "sampled_success": 0.41}
+    assert "drawn" not in verdicts.verdicts(found)[2].text
+    better = found | {"sampled_success": 0.6, "real_passed": 0.46, "sampled_passed": 0.7}
+    told = verdicts.verdicts(better)[2].text
+    assert "With drawn actions it succeeds in 60%." in told
+    assert "It goes nearly through the goal in 46%. With drawn actions it goes" in told
+
+
 def test_verdict_on_imagination_compares_with_a_still_picture() -> None:
     assert "+" in verdicts.verdicts(figures())[0].text
     poor = {"psnr_1": 20.0, "static_psnr_1": 24.0}
