@@ -1,7 +1,7 @@
 """Videos as arrays of frames that are found by their time; decoded forward, each frame once."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import IO, NamedTuple
 
@@ -103,18 +103,19 @@ class Video:
         frames = np.empty((len(seconds), *(size or self.shape[:2]), 3), np.uint8)
         one_by_one = self._in_turn if self._is_small else self._ahead
         try:
-            for i, shown in enumerate(one_by_one(seconds, slack)):
-                frames[i] = self._picture(shown, size)
+            with closing(one_by_one(seconds, slack)) as coming:
+                for i, shown in enumerate(coming):
+                    frames[i] = self._picture(shown, size)
         except _ERRORS as error:
             if isinstance(error, EpisodeError):
                 raise
             raise damaged(self.name, error) from error
         return frames
 
-    def _in_turn(self, seconds: np.ndarray, slack: float) -> Iterator[_Shown]:
+    def _in_turn(self, seconds: np.ndarray, slack: float) -> Generator[_Shown, None, None]:
         return (self._near(time, slack) for time in seconds.tolist())
 
-    def _ahead(self, seconds: np.ndarray, slack: float) -> Iterator[_Shown]:
+    def _ahead(self, seconds: np.ndarray, slack: float) -> Generator[_Shown, None, None]:
         """As `_in_turn`, but a core decodes, while another makes pictures of what was decoded."""
         step = max(1, _BATCH_BYTES // math.prod(self.shape))
 
