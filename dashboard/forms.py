@@ -11,7 +11,7 @@ from dashboard.words import sentence
 FieldType = Literal[
     "integer", "number", "boolean", "text", "choice", "artifact", "integers", "texts", "mapping"
 ]
-ARTIFACTS = ("dataset", "global_model", "local_model", "policy")
+ARTIFACTS = ("dataset", "global_model", "local_model", "policy", "start_from")
 _UNSHOWN = frozenset({"kind"})
 
 

@@ -172,6 +172,15 @@ LiveliestOf = Annotated[
 ]
 
 
+StartFrom = Annotated[
+    ArtifactId | None,
+    Field(
+        description="Model of this kind and these sizes whose training goes on, on logs that were "
+        "added since, say; none: from nothing"
+    ),
+]
+
+
 class GlobalModelSpec(RewardChoice, Spec):
     """Diffusion world model and its reward model, trained on one dataset."""
 
@@ -183,6 +192,7 @@ class GlobalModelSpec(RewardChoice, Spec):
         (64, 64), min_length=1, description="U-Net channels per level"
     )
     layers_per_block: int = Field(1, ge=1, le=4, description="Residual layers per level")
+    start_from: StartFrom = None
     steps: int = Field(1500, ge=1, description="Optimizer steps of the denoiser")
     batch_size: int = Field(24, ge=1, description="Windows per step")
     liveliest_of: LiveliestOf = 1
@@ -250,6 +260,7 @@ class LocalModelSpec(Spec):
     batch_size: int = Field(32, ge=1, description="Segments per step")
     liveliest_of: LiveliestOf = 1
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate")
+    start_from: StartFrom = None
     steps: int = Field(2200, ge=1, description="Optimizer steps")
     save_every: int = Field(200, ge=1, description="Steps between checkpoints")
     log_every: int = Field(10, ge=1, description="Steps between metrics")
@@ -462,6 +473,6 @@ spec_adapter: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
 
 def inputs(spec: Spec) -> dict[str, str]:
     """Artifact ids that a spec reads, by field."""
-    fields = ("upload", "dataset", "global_model", "local_model", "policy", "source")
+    fields = ("upload", "dataset", "global_model", "local_model", "policy", "source", "start_from")
     found = {f: v for f in fields if (v := getattr(spec, f, None)) is not None}
     return found | {f"merge.{i}": v for i, v in enumerate(getattr(spec, "merge", ()))}

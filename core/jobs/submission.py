@@ -25,6 +25,7 @@ _INPUT_KINDS: dict[str, tuple[Kind, ...]] = {
     "policy": (Kind.POLICY,),
     "source": (Kind.INGEST, Kind.DERIVE, Kind.ROLLOUT),
 }
+"""Kinds of jobs that make what a field names; for others, those of the job's own kind."""
 _NOUNS = {
     Kind.DETECT: "detection",
     Kind.INGEST: "dataset",
@@ -110,7 +111,7 @@ class Submissions(Rows):
     ) -> None:
         spec = one.spec.model_dump(mode="json")
         kind = Kind(spec["kind"])
-        waits = self._dependencies(connection, one)
+        waits = self._dependencies(connection, one, kind)
         row = {
             "id": one.job_id,
             "project": self.own,
@@ -135,7 +136,7 @@ class Submissions(Rows):
             links = [{"job_id": one.job_id, "depends_on": job_id} for job_id in waits]
             connection.execute(_NEW_LINK, links)
 
-    def _dependencies(self, connection: Connection, one: Submission) -> list[str]:
+    def _dependencies(self, connection: Connection, one: Submission, kind: Kind) -> list[str]:
         """Jobs to wait for: those named, and the unfinished makers of the spec's inputs."""
         waits: dict[str, None] = {}
         for job_id in one.depends_on:
@@ -146,12 +147,15 @@ class Submissions(Rows):
                 raise UnknownInput("depends_on", job_id, f"is a job that {_ended(row.state)}")
             waits[job_id] = None
         for name, identifier in inputs(one.spec).items():
-            maker = self._maker(connection, name, identifier)
+            wanted = _INPUT_KINDS.get(name.partition(".")[0], (kind,))
+            maker = self._maker(connection, name, identifier, wanted)
             if maker is not None:
                 waits[maker] = None
         return list(waits)
 
-    def _maker(self, connection: Connection, name: str, identifier: str) -> str | None:
+    def _maker(
+        self, connection: Connection, name: str, identifier: str, wanted: Sequence[Kind]
+    ) -> str | None:
         """Id of the unfinished job that makes an input; None if the input exists."""
         if name == "upload":
             upload = hold_upload(connection, identifier)
@@ -160,7 +164,6 @@ class Submissions(Rows):
                     return None
                 raise UnknownInput(name, identifier, "was removed; upload the logs again")
             raise UnknownInput(name, identifier, "is not a finished upload; upload the logs first")
-        wanted = _INPUT_KINDS[name.partition(".")[0]]
         made = hold_input(connection, identifier)
         if made is not None and self.project not in (None, made.project):
             made = None

@@ -10,7 +10,7 @@ from core.evaluation.rewards import reward_report
 from core.global_model.model import GlobalConfig, GlobalModel
 from core.jobs.spec import GlobalModelSpec
 from core.recorder import After, Recorder
-from core.stages.setup import device, open_dataset, seed_everything
+from core.stages.setup import device, go_on_from, open_dataset, seed_everything
 from core.training.global_model import train_denoiser
 from core.training.reward import train_reward
 from core.training.reward_data import check_reward
@@ -22,6 +22,8 @@ def run(spec: GlobalModelSpec, paths: StagePaths, recorder: Recorder) -> dict[st
     dataset = open_dataset(spec, paths)
     check_reward(spec, dataset)
     model = GlobalModel(config_of(spec, dataset.meta)).to(device())
+    if spec.start_from is not None:
+        go_on_from(model, spec.start_from, paths)
     if spec.compile:
         model.denoiser.compile_network()
     train_denoiser(spec, model, dataset, recorder, paths.checkpoints / "denoiser")

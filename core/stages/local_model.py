@@ -8,7 +8,7 @@ from core.global_model.model import GlobalModel
 from core.jobs.spec import LocalModelSpec
 from core.local_model.model import LocalConfig, LocalModel
 from core.recorder import Recorder
-from core.stages.setup import device, open_dataset, open_model, seed_everything
+from core.stages.setup import device, go_on_from, open_dataset, open_model, seed_everything
 from core.training.labels import labelled
 from core.training.local_model import train_local_model
 
@@ -32,6 +32,8 @@ def run(spec: LocalModelSpec, paths: StagePaths, recorder: Recorder) -> dict[str
             "is to imagine them"
         )
     model = LocalModel(config_of(spec, dataset.meta)).to(device())
+    if spec.start_from is not None:
+        go_on_from(model, spec.start_from, paths)
     train_local_model(spec, model, dataset, recorder, paths.checkpoints, world)
     model.eval().save(paths.out)
     return {"parameters": sum(p.numel() for p in model.parameters())}

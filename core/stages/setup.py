@@ -1,6 +1,7 @@
 """What every learning stage does first."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
@@ -8,7 +9,9 @@ import torch
 
 from core.artifacts import StagePaths
 from core.data.dataset import Dataset
+from core.global_model.model import GlobalModel
 from core.jobs.spec import Spec
+from core.local_model.model import LocalModel
 
 
 class Loadable(Protocol):
@@ -55,6 +58,19 @@ def open_dataset(spec: Spec, paths: StagePaths) -> Dataset:
             "frames with a side that is a multiple of 8: ingest again with image_size"
         )
     return dataset
+
+
+def go_on_from(model: GlobalModel | LocalModel, model_id: str, paths: StagePaths) -> None:
+    """Take over a trained model's weights; `ValueError` names the sizes that differ."""
+    old = open_model(type(model), model_id, paths)
+    mine, theirs = model.state_dict(), old.state_dict()
+    if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in theirs.items()}:
+        asked, there = asdict(model.config), asdict(old.config)
+        unlike = [f"{k} is {there[k]} there, {v} here" for k, v in asked.items() if v != there[k]]
+        raise ValueError(
+            f"training cannot go on from {model_id}, which is of other sizes: {'; '.join(unlike)}"
+        )
+    model.load_state_dict(theirs)
 
 
 def open_model(kind: type[M], model_id: str, paths: StagePaths) -> M:

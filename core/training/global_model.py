@@ -29,7 +29,8 @@ def train_denoiser(
     """Denoise the difference between consecutive frames; leaves the averaged weights in `model`."""
     denoiser, device = model.denoiser, model.denoiser.device
     windows = Windows(dataset, "train", spec.context + spec.autoregressive_steps, spec.seed)
-    denoiser.diff_std.fill_(difference_std(windows))
+    if spec.start_from is None:  # whose weights belong to its own units
+        denoiser.diff_std.fill_(difference_std(windows))
     generator = generator_for(device, spec.seed)
     average = AveragedModel(denoiser, multi_avg_fn=get_ema_multi_avg_fn(spec.ema_decay))
     optimizer = AdamW(denoiser.parameters(), lr=spec.learning_rate, weight_decay=1e-2)

@@ -39,7 +39,8 @@ def train_local_model(
     generator = generator_for(device, spec.seed)
     optimizer = AdamW(model.parameters(), lr=spec.learning_rate, weight_decay=1e-3)
     schedule = LambdaLR(optimizer, warm_up_then_cosine(spec.steps))
-    fit_normalisation(model, dataset, windows)
+    if spec.start_from is None:  # whose weights belong to its own units
+        fit_normalisation(model, dataset, windows)
     weights = LossWeights()
     how = Distillation()
     contexts = Windows(dataset, "train", BURN_IN + how.steps - 1, spec.seed + 1)

@@ -36,6 +36,6 @@ def warm_up_then_cosine(total: int, warm_up: int = 50) -> Callable[[int], float]
 
     def factor(step: int) -> float:
         rise = min(1.0, (step + 1) / warm_up)
-        return rise * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total))))
+        return rise * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, total)))))
 
     return factor

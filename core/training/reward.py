@@ -77,8 +77,9 @@ def regression(
     """
     windows, device = Windows(dataset, "train", FRAMES + 1, spec.seed + 1), reward.mean.device
     sample = windows.batch(0, 1024)["reward"][:, :-1]
-    reward.mean.fill_(float(sample.mean()))
-    reward.std.fill_(float(max(sample.std(), 1e-6)))
+    if spec.start_from is None:  # whose weights belong to its own units
+        reward.mean.fill_(float(sample.mean()))
+        reward.std.fill_(float(max(sample.std(), 1e-6)))
     feed = Feed(lambda step: windows.batch(step, PASSAGES), device, waits)
     change = max(float(np.diff(sample).std() / sample.std().clip(1e-6)), 0.02)
 

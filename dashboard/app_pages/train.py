@@ -160,6 +160,7 @@ def _form(
     name: str = "",
 ) -> None:
     found = forms.fields(specs["kinds"][kind], overrides)
+    known = {**known, "start_from": known.get(kind, {})}
     missing = [f for f in found if f.type == "artifact" and f.required and not known.get(f.name)]
     for field in missing:
         st.info(f"This job needs a {field.label.lower()}: train one first.", icon=":material/info:")

@@ -233,6 +233,18 @@ def test_form_of_each_kind_has_a_widget_for_every_field(app: AppTest, lab: Lab, 
     assert wanted <= widgets
 
 
+def test_training_may_go_on_from_a_model_of_its_kind(
+    app: AppTest, lab: Lab, service: Service
+) -> None:
+    opened(app, "train").segmented_control(key="what").set_value("One job").run()
+    app.selectbox(key="kind").set_value("local_model").run()
+    start = app.selectbox(key="local_model-None-start_from")
+    assert (start.value, len(start.options)) == (None, 2)
+    start.set_value(lab.local_model)
+    app.button(key="one_start").click().run()
+    assert service.store.list_jobs(limit=1)[0].spec["start_from"] == lab.local_model
+
+
 def test_changed_fields_reach_the_spec_of_the_job(app: AppTest, lab: Lab, service: Service) -> None:
     opened(app, "train").segmented_control(key="what").set_value("One job").run()
     app.selectbox(key="kind").set_value("global_model").run()

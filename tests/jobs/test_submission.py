@@ -38,6 +38,15 @@ def test_input_of_another_kind_is_refused(store: Store) -> None:
         store.submit(spec, "policy")
 
 
+def test_training_goes_on_from_a_model_of_its_own_kind(store: Store) -> None:
+    data = dataset(store)
+    first = store.submit(GlobalModelSpec(dataset=data.id), "first")
+    on = store.submit(GlobalModelSpec(dataset=data.id, start_from=first.output_id), "on")
+    assert on.depends_on == (first.id,)
+    with pytest.raises(UnknownInput, match=r"start_from: .* is a global model, not a local model"):
+        store.submit(LocalModelSpec(dataset=data.id, start_from=first.output_id), "other")
+
+
 def test_output_of_an_unfinished_job_becomes_a_dependency(store: Store) -> None:
     first, second = two_in_a_row(store)
     assert second.depends_on == (first.id,)

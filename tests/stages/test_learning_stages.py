@@ -1,16 +1,20 @@
 """The learning stages, one after the other, as plain functions on files."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from core.artifacts import Artifacts, StagePaths, UnknownArtifact
 from core.data.imagined import ImaginedEpisode
 from core.data.video import read_mp4
+from core.global_model.model import GlobalModel
 from core.jobs.spec import EvaluateSpec, RolloutSpec, Spec
+from core.local_model.model import LocalModel
 from core.recorder import NullRecorder
 from core.stages import run_stage
 from tests.training.makers import bar_dataset, global_spec, local_spec, policy_spec
@@ -89,6 +93,41 @@ def test_rollouts_start_where_the_real_episode_does(line: Line) -> None:
     assert kept.imagined.shape == kept.real.shape == (9, *kept.real.shape[1:])
     assert (kept.imagined[0] == kept.real[0]).all()
     assert (len(kept.actions), kept.reward.tolist()) == (8, item["reward_imagined"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "spec"),
+    [(GlobalModel, GLOBAL, global_spec), (LocalModel, LOCAL, local_spec)],
+)
+def test_training_goes_on_from_a_model(
+    kind: type[GlobalModel | LocalModel],
+    name: str,
+    spec: Callable[..., Spec],
+    line: Line,
+    tmp_path: Path,
+) -> None:
+    """A step at a rate of next to nothing leaves it as it was, also on other logs."""
+    other = "ds_11111111"
+    if not line.artifacts.dataset(other).exists():
+        bar_dataset(line.artifacts.dataset(other), episodes=5, length=20)
+    still = {"steps": 1, "learning_rate": 1e-12}
+    asked = spec(dataset=other, start_from=name, **still)
+    if kind is GlobalModel:
+        asked = asked.model_copy(update={"reward_steps": 0})
+    line.run(asked, tmp_path / "out")
+    before = kind.load(line.artifacts.model(name)).state_dict()
+    after = kind.load(tmp_path / "out").state_dict()
+    for key, value in before.items():
+        torch.testing.assert_close(after[key], value, rtol=0, atol=1e-6)
+    line.run(spec(dataset=other, **still), tmp_path / "anew")
+    anew = kind.load(tmp_path / "anew").state_dict()
+    assert any((anew[key] - value).abs().max() > 1e-2 for key, value in before.items())
+
+
+def test_training_cannot_go_on_from_a_model_of_other_sizes(line: Line, tmp_path: Path) -> None:
+    wide = local_spec(start_from=LOCAL, deter=48)
+    with pytest.raises(ValueError, match=r"lm_00000000, which is of other sizes: deter is .* 48"):
+        line.run(wide, tmp_path / "out")
 
 
 def test_a_missing_input_is_named(line: Line, tmp_path: Path) -> None:
