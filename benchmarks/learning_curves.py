@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from benchmarks.harness import Row, Summary, mean, share, summarise
 from benchmarks.plots import COLOURS, GREY, band
@@ -90,6 +91,9 @@ def draw_curves(figure: Figure, rows: Sequence[Row], measure: str, target: float
                 _draw_method(axes, some, measure, what, NAMES[method], colour)
         axes.axhline(100 * target, color=GREY, linestyle=":", linewidth=1)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_ylim(-3, 103)
     panels[0].set_xlabel("imagined frames")
     panels[1].set_xlabel("seconds of training, world models given")

@@ -19,6 +19,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -203,7 +204,7 @@ def draw(figure: Figure, summary: Summary) -> None:
     shares = [100 * line[what]["mean"] for line in summary]
     intervals = [[100 * v for v in line[what]["interval"]] for line in summary]
     points(axes, places, shares, intervals)
-    axes.set_xticks(places, [line["policy"] for line in summary])
+    axes.set_xticks(places, [fill(line["policy"], 14) for line in summary])
     axes.set_xlim(-0.5, len(summary) - 0.5)
     axes.set_ylim(-3, 103)
     named = {"success": "true success", "coverage": "largest coverage of the goal"}
