@@ -253,7 +253,7 @@ def test_form_makes_a_job_and_opens_it(visitor: Visitor, service: Service) -> No
     visitor.open("train")
     page = visitor.page
     page.get_by_text("One job", exact=True).click()
-    start = page.get_by_role("button", name="Start")
+    start = page.get_by_role("button", name="Start", exact=True)
     expect(start).to_have_count(1)  # what was drawn before goes when the script has ended
     page.get_by_role("textbox", name="Name").fill("from the browser")
     page.keyboard.press("Tab")

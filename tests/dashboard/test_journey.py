@@ -81,7 +81,7 @@ def test_the_line_runs_and_its_curves_are_drawn(visitor: Visitor, client: Servic
     visitor.open("train")
     choose(page, "Preset", "smoke")
     choose(page, "Task", "push_disc")
-    page.get_by_role("button", name="Start").click()
+    page.get_by_role("button", name="Start", exact=True).click()
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
     line = client.jobs(kind="global_model")[0].pipeline_id
     jobs = client.wait([j.id for j in client.jobs(pipeline=line)], timeout=LINE_SECONDS, every=3)
