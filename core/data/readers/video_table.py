@@ -12,7 +12,8 @@ from core.data.readers.archive import printable
 from core.data.readers.base import Field
 from core.data.readers.beside import BesideReader, Pairing, Seen, tables
 from core.data.readers.files import Files
-from core.data.readers.video_file import CONTAINER, Video, VideoRows
+from core.data.readers.video_decoder import CONTAINER
+from core.data.readers.video_file import Video, VideoRows
 
 _SUFFIXES = (".mp4", ".mov", ".m4v")
 _MOST_FRAMES = 1_000_000
