@@ -9,7 +9,7 @@ KEEP ?= 1
 PRESET ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-slow test-gpu test-malformed test-faults test-api-fuzz check format bench secrets mlflow-check audit sbom docs docs-serve clean
+.PHONY: help setup demo up test test-slow test-gpu test-malformed test-faults test-api-fuzz check format bench secrets mlflow-check lerobot-check audit sbom docs docs-serve clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,16 @@ format: $(READY) ## Format the code
 mlflow-check: $(READY) ## The mirror to MLflow, against a real server in an environment of its own
 	test -x .venv-mlflow/bin/mlflow || ($(PYTHON) -m venv .venv-mlflow && .venv-mlflow/bin/pip install -q mlflow==3.17.2)
 	MLFLOW=$(CURDIR)/.venv-mlflow/bin/mlflow $(BIN)/pytest -q -n0 tests/worker/mlflow_check.py
+
+LEROBOT := .venv-lerobot/.ready
+
+$(LEROBOT):
+	$(PYTHON) -m venv .venv-lerobot
+	.venv-lerobot/bin/pip install -q --disable-pip-version-check lerobot-doctor==0.2.0 rerun-sdk==0.41.0
+	@touch $@
+
+lerobot-check: $(READY) $(LEROBOT) ## Exports before lerobot-doctor and Rerun, in an environment of their own
+	LEROBOT_TOOLS=$(CURDIR)/.venv-lerobot/bin $(BIN)/pytest -q -n0 tests/stages/lerobot_check.py
 
 AUDIT := .venv-audit/.ready
 
