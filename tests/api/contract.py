@@ -24,6 +24,7 @@ from tests.api.walk import make_things
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 PHASES = "examples,coverage,fuzzing,stateful"
+DATABASES = ("sqlite", "postgresql")
 SECONDS = 2
 """Longest answer that passes on a machine that has nothing else to do."""
 STREAM_SECONDS = "15"
@@ -97,11 +98,11 @@ def say(text: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=5000, help="at least so many per database")
-    parser.add_argument("--database", choices=["sqlite", "postgresql"], action="append")
+    parser.add_argument("--database", choices=DATABASES, action="append")
     parser.add_argument("--log", type=Path, help="file for what schemathesis said")
     options = parser.parse_args()
     bad = 0
-    for database in options.database or ["sqlite", "postgresql"]:
+    for database in options.database or DATABASES:
         with installation(database) as service:
             total, seed = 0, 0
             while total < options.cases:
