@@ -44,10 +44,10 @@ def encoded(kind: str) -> bytes:
     return file.getvalue()
 
 
-def read(data: bytes, numbers: Sequence[int], early: float = 0.0) -> list[int]:
+def read(data: bytes, numbers: Sequence[int]) -> list[int]:
     """What the frames at the times of these numbers spell."""
     with closing(Video(io.BytesIO(data), "a.mp4")) as video:
-        return numbers_of(video.read(np.array(numbers) / RATE - early, SLACK))
+        return numbers_of(video.read(np.array(numbers) / RATE, SLACK))
 
 
 def decoder(data: bytes) -> Decoder:

@@ -32,9 +32,8 @@ ENTITIES = {
     ROLLOUT: {*NUMBERS, IMAGINED, REAL},
 }
 """What Rerun shows of each row; columns of type bool it does not."""
-_ROWS = re.compile(
-    r"with (\d+) rows .* - /(\S+) - data columns: \[(?:Scalars|TextDocument|VideoStream:sample|EncodedImage)"
-)
+_SHOWN = "Scalars|TextDocument|VideoStream:sample|EncodedImage"
+_ROWS = re.compile(rf"with (\d+) rows .* - /(\S+) - data columns: \[(?:{_SHOWN})")
 _LOAD = """
 import sys, rerun
 rerun.init("check")
