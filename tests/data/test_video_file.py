@@ -62,8 +62,9 @@ def unmarked(data: bytes) -> bytes:
 
 @pytest.fixture(autouse=True)
 def cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a machine with three."""
+    """As on a machine with three, and with videos that are long enough for them."""
     monkeypatch.setattr(video_ahead, "cores", lambda: 3)
+    monkeypatch.setattr(video_ahead, "_LEAST_PIXELS", 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

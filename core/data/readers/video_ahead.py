@@ -18,6 +18,8 @@ and of one that was let go when it had begun."""
 _BYTES_PER_PIXEL = 1.5  # 4:2:0
 _MOST_PIXELS = 640 * 480
 """Larger frames are decoded faster one by one, by all cores together."""
+_LEAST_PIXELS = 8 << 20
+"""Of all frames of a video: a shorter one is read sooner than it is opened again for each core."""
 _ENOUGH_FRAMES = 96
 """Of a segment: to jump to its start costs as much as two or three frames."""
 
@@ -40,8 +42,10 @@ class AheadDecoder:
         self._segments: dict[int, Future[list[Shown]]] = {}
         self._now = -1
         """Number of the segment that is looked at."""
-        self.is_of_use = bool(self._starts) and self._threads > 1
-        """False: `Decoder` does as well, for there is one core, or no place to begin from."""
+        is_long = pixels * first.frames >= _LEAST_PIXELS
+        self.is_of_use = is_long and bool(self._starts) and self._threads > 1
+        """False: `Decoder` does as well, for there is little to do, one core, or no place to begin
+        from."""
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)

@@ -99,8 +99,7 @@ class Decoder:
         if time < self._earliest or self._is_far(time):
             self._seek(time)
         while self._after is not None and self._after.time < time:
-            self._before, self._after = self._after, next(self._shown, None)
-            self._earliest = self._before.time
+            self._step(self._after)
         before, after = self._before, self._after
         if before is None or after is None:
             return before or after
@@ -119,8 +118,12 @@ class Decoder:
                 yield shown
             if shown.time >= stop:
                 return
-            self._before, self._after = shown, next(self._shown, None)
-            self._earliest = shown.time
+            self._step(shown)
+
+    def _step(self, now: Shown) -> None:
+        """Leave the frame that came last behind, and decode the next."""
+        self._before, self._after = now, next(self._shown, None)
+        self._earliest = now.time
 
     def _is_far(self, time: float) -> bool:
         """A jump is cheaper than to decode until there."""
