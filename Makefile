@@ -45,11 +45,13 @@ $(TOOLS): $(READY)
 	fi
 	@touch $@
 
-# No process takes the place of one that crashes: it would wait for work for ever.
+# No process takes the place of one that crashes: it would wait for work for ever. A test that hangs
+# with Python's lock held is beyond pytest's own limit, which is a thread: faulthandler ends it.
 test: $(TOOLS) ## The default tests
 	timeout --foreground -s INT -k 30 1600 \
 	$(BIN)/pytest -q -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
-	  --max-worker-restart 0 --durations 10
+	  --max-worker-restart 0 --durations 10 \
+	  -o faulthandler_timeout=930 -o faulthandler_exit_on_timeout=true
 
 test-slow: $(TOOLS) ## The tests that take minutes
 	$(BIN)/pytest -q -m slow --timeout 7200

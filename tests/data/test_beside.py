@@ -35,6 +35,7 @@ def video(path: Path, frames: np.ndarray, fps: int = 10, codec: str = "libx264rg
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", format="mp4") as container:
         stream: Any = container.add_stream(codec, rate=Fraction(fps))
+        stream.thread_count = 1
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "rgb24" if codec == "libx264rgb" else "yuv420p"
         stream.options = {"qp": "0", "bf": "2", "g": "5"} if codec == "libx264rgb" else {}

@@ -38,6 +38,7 @@ def encoded(kind: str) -> bytes:
         stream = container.add_stream("libsvtav1" if kind == "av1" else "libx264", rate=RATE)
         stream.width = stream.height = 64
         stream.pix_fmt, stream.options = "yuv420p", KINDS[kind]
+        stream.thread_count = 1  # with several, this AV1 encoder has been seen to fail
         for n in range(LENGTH):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(coded(n, 64), format="rgb24")))
         container.mux(stream.encode())
