@@ -15,6 +15,9 @@ CLEAR_PX = 98.0
 """Distance from the T's centre at which the agent never touches it."""
 KEEP_PX = 85.0
 """Distance that play keeps between the T's centre and the arena's rim."""
+_NEAR_PX, _TURN_PX = 80.0, 60.0
+"""Closer to the goal than `_NEAR_PX` careful pushes are slower, a radian off being `_TURN_PX`."""
+_SLOWEST = 0.15
 # Places to push on the T, in its frame: from, to, and the side's outward normal. Where the agent
 # does not fit, beside the joint of bar and stem, there are none.
 SIDES = (
@@ -32,14 +35,16 @@ SIDES = (
 class PushTPlay:
     """Draws a place on the outline, goes round the T to it, pushes for a while, draws the next.
 
-    In some episodes the place is nearly always one whose push brings the T towards the goal, in
-    others nearly never; noise is correlated in time, of random scale. For relative actions.
+    In some episodes pushes are nearly always careful, in others nearly never. A careful one is at
+    a place where it brings the T towards the goal, slower the nearer that is, and ends when it
+    would bring it away again: otherwise logs would hardly show the T where it should be. Noise is
+    correlated in time, of random scale. For relative actions.
     """
 
     def reset(self, rng: np.random.Generator) -> None:
         self._rng = rng
         self._noise = np.zeros(2)
-        self._noise_scale = rng.uniform(0.05, 0.4)
+        self._noise_scale = float(np.exp(rng.uniform(np.log(0.02), np.log(0.4))))
         self._noise_memory = rng.uniform(0.3, 0.9)
         self._useful = rng.uniform(0.0, 1.0)
         self._steps_left = 0
@@ -64,12 +69,17 @@ class PushTPlay:
         self._spot = centre + rng.uniform(-180, 180, 2)
         self._pushing, self._steps_left = False, int(rng.integers(12, 28))
         self._push_steps = int(rng.integers(3, 12))
-        self._speed = rng.uniform(0.5, 1.0)
+        self._speed = rng.uniform(0.5, 1.0) if rng.random() < 0.6 else rng.uniform(0.1, 0.5)
         self._bend = rng.normal() * 0.3
         places = [self._random_place() for _ in range(12)]
         places = [p for p in places if _open(p, centre, turn)] or places
-        if rng.random() < self._useful:
+        self._careful = bool(rng.random() < self._useful)
+        if self._careful:
             self._place, self._normal = max(places, key=lambda p: usefulness(p, centre, turn))
+            shift, wanted = _missing(centre, turn)
+            off = (np.linalg.norm(shift) + _TURN_PX * abs(wanted)) / _NEAR_PX
+            self._speed *= float(np.clip(off, _SLOWEST, 1.0))
+            self._bend *= float(np.clip(off, _SLOWEST, 1.0))
         else:  # a near one, so that less time goes into going round
             way = turn.T @ (agent - centre)
             self._place, self._normal = max(places[:3], key=lambda p: float(p[1] @ way))
@@ -86,6 +96,8 @@ class PushTPlay:
         if self._pushing:
             c, s = np.cos(self._bend), np.sin(self._bend)
             push = np.array([[c, -s], [s, c]]) @ -turn @ self._normal
+            if self._careful and usefulness((self._place, self._normal), centre, turn) <= 0:
+                self._steps_left = 0
             if not _inside(centre + 10 * push, KEEP_PX):
                 self._steps_left = 0  # the agent would squeeze the T through the wall
             return np.asarray(push * MAX_STEP_PX * self._speed)
@@ -103,14 +115,16 @@ class PushTPlay:
 
 
 def play_start(rng: np.random.Generator) -> dict[str, Array] | None:
-    """Options of a reset: in half of the episodes the T lies near the goal.
+    """Options of a reset: in half of the episodes the T lies near the goal, in a quarter very near.
 
     Play from random starts hardly ever gets it there, and models know only what the logs show.
     """
     if rng.random() < 0.5:
         return None
     x, y, angle = GOAL_POSE
-    pose = [x + rng.uniform(-60, 60), y + rng.uniform(-60, 60), angle + rng.uniform(-0.7, 0.7)]
+    share = 1.0 if rng.random() < 0.5 else 0.25
+    shift, turn = rng.uniform(-60, 60, 2) * share, rng.uniform(-0.7, 0.7) * share
+    pose = [x + shift[0], y + shift[1], angle + turn]
     c, s = np.cos(pose[2]), np.sin(pose[2])
     centre = np.array(pose[:2]) + np.array([[c, -s], [s, c]]) @ np.array(CENTRE)
     agent = centre
@@ -121,14 +135,19 @@ def play_start(rng: np.random.Generator) -> dict[str, Array] | None:
 
 def usefulness(place: tuple[Array, Array], centre: Array, turn: Array) -> float:
     """Work of a unit push at (place, normal) on the way to the goal, turning included; px."""
+    shift, wanted = _missing(centre, turn)
+    arm, force = turn @ place[0], -turn @ place[1]
+    torque = float(arm[0] * force[1] - arm[1] * force[0])
+    return float(force @ shift + torque * wanted)
+
+
+def _missing(centre: Array, turn: Array) -> tuple[Array, float]:
+    """What the T still has to go to its goal: (2,) px, and radians."""
     x, y, angle = GOAL_POSE
     goal_turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     shift = np.array([x, y]) + goal_turn @ np.array(CENTRE) - centre
     wanted = angle - np.arctan2(turn[1, 0], turn[0, 0])
-    wanted = (wanted + np.pi) % (2 * np.pi) - np.pi
-    arm, force = turn @ place[0], -turn @ place[1]
-    torque = float(arm[0] * force[1] - arm[1] * force[0])
-    return float(force @ shift + torque * wanted)
+    return shift, float((wanted + np.pi) % (2 * np.pi) - np.pi)
 
 
 def _stand(place: Array, normal: Array) -> Array:

@@ -79,7 +79,7 @@ _OVERRIDES: dict[Preset, dict[Kind, dict[str, object]]] = {
             "liveliest_of": 3,
             "reward_steps": 3_000,
         },
-        Kind.LOCAL_MODEL: {"steps": 4_500, "liveliest_of": 3},
+        Kind.LOCAL_MODEL: {"steps": 10_000, "liveliest_of": 3},
         Kind.POLICY: {"steps": 200, "environments": 288, **_SHORT_GRADIENTS},
     },
     # DIAMOND's denoiser (Alonso et al. 2024): four levels of 64 channels, 4 past frames, 3 steps.

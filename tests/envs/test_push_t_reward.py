@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.envs import TASKS, make_task
+from core.envs.logs import play_episode
 from core.envs.push_t import GOAL_POSE, PushTEnv
-from core.envs.push_t_play import CLEAR_PX
+from core.envs.push_t_play import CLEAR_PX, PushTPlay
 from core.envs.push_t_reward import approach_distance, corner_distance, pose_reward
 
 GOAL = np.array(GOAL_POSE)
@@ -49,12 +50,38 @@ def test_half_of_play_starts_near_the_goal_with_the_agent_clear_of_the_t() -> No
     starts = [TASKS["push_t"].play_start(np.random.default_rng(n)) for n in range(200)]
     near = [s["reset_to_state"] for s in starts if s is not None]
     assert 70 < len(near) < 130
+    very_near = [s for s in near if corner_distance(s[2:]) < 25]
+    assert 0.4 < len(very_near) / len(near) < 0.75
     env = make_task("push_t", 32)
     for start in near[:20]:
         env.reset(seed=0, options={"reset_to_state": start})
         pose = np.array([*start[2:]])
         assert corner_distance(pose) < 140
         assert np.linalg.norm(start[:2] - pose[:2]) > CLEAR_PX - 45
+    env.close()
+
+
+class Play(PushTPlay):
+    """Play whose pushes are all careful, or none."""
+
+    def __init__(self, *, careful: bool) -> None:
+        self._all_are = float(careful)
+
+    def reset(self, rng: np.random.Generator) -> None:
+        super().reset(rng)
+        self._useful = self._all_are
+
+
+def test_careful_pushes_bring_the_t_near_its_goal_and_others_take_it_away() -> None:
+    env = make_task("push_t", 32)
+    start = {"reset_to_state": np.array([300.0, 400.0, GOAL[0] + 30, GOAL[1] - 20, GOAL[2] + 0.3])}
+    ends = {}
+    for careful in (True, False):
+        play = Play(careful=careful)
+        logs = [play_episode(env, play, np.random.default_rng(n), start) for n in range(6)]
+        ends[careful] = np.median([log["reward"][-100:].mean() for log in logs])
+    first = pose_reward(start["reset_to_state"][:2], start["reset_to_state"][2:])
+    assert ends[False] < first < ends[True]
     env.close()
 
 
