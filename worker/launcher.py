@@ -23,7 +23,8 @@ from worker import decoding, run_job
 from worker.process import JobProcess, clear, prepare
 from worker.publish import final_place, publish, withdraw
 from worker.settings import WorkerSettings
-from worker.words import crash_reason, decode_crash_reason
+from worker.stall import Stall
+from worker.words import crash_reason, decode_crash_reason, stall_reason
 
 T = TypeVar("T")
 _MOST_JSON_BYTES = 4 << 20
@@ -44,6 +45,8 @@ class Why(Enum):
     """The claim is someone else's."""
     FILLS_DISK = auto()
     """It reads an upload and writes more than it may."""
+    STALLED = auto()
+    """It reports nothing and computes nothing."""
 
 
 class Launcher:
@@ -120,6 +123,7 @@ class Launcher:
 
     def _supervise(self, process: JobProcess, job: Job, run: Path, quota: decoding.Quota) -> Why:
         asked: Why | None = None
+        stall = Stall(process.pid, run, self._settings.stall_seconds)
         last_beat = next_beat = time.monotonic()
         while not process.wait(0.2):
             now = time.monotonic()
@@ -136,6 +140,9 @@ class Launcher:
                     log.warning("%s: no heartbeat: %s", job.id, error)
                 if quota.exceeded():
                     return Why.FILLS_DISK
+                if asked is None and stall.lasts():
+                    asked = Why.STALLED
+                    process.tell_where_it_is()
             if self._stopping.is_set():
                 asked = asked or Why.STOPPING
             if now - last_beat > self._settings.give_up_seconds:
@@ -164,6 +171,9 @@ class Launcher:
             return self._store.fail(job.id, job.epoch, str(error))
         if why in (Why.STOPPING, Why.LAPSED):
             return self._store.release(job.id, job.epoch)
+        if why is Why.STALLED:
+            said = stall_reason(job.kind, self._settings.stall_seconds)
+            return self._store.crashed(job.id, job.epoch, said)
         reason = crash_reason(code, run / "log.txt", self._settings.home)
         if job.kind in decoding.KINDS:
             reason, is_final = decode_crash_reason(code, reason)

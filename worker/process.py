@@ -12,6 +12,7 @@ from pathlib import Path
 from core.artifacts import Artifacts, make_folder
 from core.jobs.records import Job
 from worker.lifeline import kill_group
+from worker.run_job import STACKS_SIGNAL
 from worker.settings import WorkerSettings
 
 _NOT_FOR_JOBS = (
@@ -78,6 +79,10 @@ class JobProcess:
         """Tell the process that its claim is good; without this it stops by itself."""
         with contextlib.suppress(BlockingIOError, BrokenPipeError):  # it is paused, or has ended
             os.write(self._lifeline, b".")
+
+    def tell_where_it_is(self) -> None:
+        """Have it write the stacks of its threads to its log, even if it hangs in native code."""
+        self._popen.send_signal(STACKS_SIGNAL)
 
     def ask_to_stop(self) -> None:
         """Let it save a checkpoint and leave; kill it if that takes too long. Call repeatedly."""

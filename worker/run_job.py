@@ -6,6 +6,7 @@ and says how it ended by its exit code and `result.json` or `error.json`.
 
 import argparse
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -27,6 +28,8 @@ from worker.publish import seal
 from worker.recorder import FileRecorder, write_json
 
 SUCCEEDED, FAILED, STOPPED, DISK_FULL = 0, 10, 11, 12
+STACKS_SIGNAL = signal.SIGUSR1
+"""Makes the process write the stacks of its threads to its log, whatever holds it up."""
 _LONGEST_REASON = 2000
 log = logging.getLogger("foglab.job")
 
@@ -110,6 +113,7 @@ def _listen(stopping: StopFlag, options: argparse.Namespace) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.register(STACKS_SIGNAL)
     if options.lifeline is not None:
         Lifeline(options.lifeline, stopping, options.silence, options.grace).start()
     if options.parent is not None:

@@ -23,6 +23,12 @@ class WorkerSettings(BaseSettings):
     stop_seconds: float = Field(
         15.0, gt=0, description="Time for a stopping job to save a checkpoint before it is killed"
     )
+    stall_seconds: float = Field(
+        900.0,
+        gt=0,
+        description="A job that reports nothing and computes nothing for so long is stopped, and "
+        "tried again",
+    )
     poll_seconds: float = Field(5.0, gt=0, description="How often an idle worker asks the database")
     hint_seconds: float = Field(1.0, gt=0, description="How often hints for ready jobs are sent")
     present_seconds: float = Field(

@@ -3,7 +3,8 @@
 import signal
 from pathlib import Path
 
-from worker.decoding import TOLD, Reason, labelled
+from core.jobs.spec import Kind
+from worker.decoding import KINDS, TOLD, Reason, labelled
 from worker.run_job import STOPPED
 
 _NATIVE = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGABRT, signal.SIGFPE}
@@ -46,6 +47,16 @@ def decode_crash_reason(code: int | None, told: str) -> tuple[str, bool]:
     return labelled(
         told, "decode_limit_memory" if code == -signal.SIGKILL else "decode_error"
     ), False
+
+
+def stall_reason(kind: Kind, seconds: float) -> str:
+    """What to say of a job process that hung."""
+    told = (
+        f"the job process hung: for {seconds / 60:.3g} minutes it reported nothing and computed "
+        "nothing, as if it waited for a driver, a network share or a lock; the job's log ends "
+        "with where it was"
+    )
+    return labelled(told, "decode_error") if kind in KINDS else told
 
 
 def _last_words(log: Path, home: Path) -> str:

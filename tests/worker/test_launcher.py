@@ -20,9 +20,12 @@ from tests.worker.overlay.counting import (
     EXITS,
     HANGS,
     HAS_CHILD,
+    HOLDS_THE_LOCK,
     KILLS_ITSELF,
     RAISES,
 )
+from worker.launcher import Launcher
+from worker.settings import WorkerSettings
 
 
 class Running:
@@ -137,6 +140,19 @@ def test_job_that_ignores_cancel_is_killed(lab: Lab) -> None:
     assert ended is not None
     assert ended.state is JobState.CANCELLED
     assert not alive(pid)
+
+
+def test_job_that_hangs_in_native_code_is_ended_and_tells_where_it_was(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOGLAB_STALL_SECONDS", "3")
+    lab.launcher = Launcher(lab.store, WorkerSettings(), lab.stopping)
+    job = lab.submit(HOLDS_THE_LOCK)
+    again = run(lab, job)
+    assert (again.state, again.attempt) == (JobState.QUEUED, 1)
+    assert str(again.error).startswith("the job process hung: for 0.05 minutes")
+    assert "misbehave" in (lab.folder(job) / "log.txt").read_text()
+    assert not alive(lab.pid(job))
 
 
 def test_polite_stop_loses_no_step_and_no_attempt(lab: Lab) -> None:

@@ -1,5 +1,6 @@
 """A stage that counts instead of training. The seed of its spec says how it behaves."""
 
+import ctypes
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from core.disk import make_room
 from core.recorder import Cancelled, Recorder
 
 COUNTS, RAISES, KILLS_ITSELF, HANGS, HAS_CHILD, DIES_ONCE, BREAKS, EXITS, SAVES = range(9)
+HOLDS_THE_LOCK = 9
 STEP_SECONDS = 0.01
 
 
@@ -59,5 +61,7 @@ def misbehave(how: int) -> None:
         os._exit(7)
     if how == HAS_CHILD:
         subprocess.Popen(["sleep", "60"])
+    while how == HOLDS_THE_LOCK:
+        ctypes.PyDLL(None).sleep(60)  # no other thread of this process runs Python meanwhile
     while how == HANGS:
         time.sleep(60)
