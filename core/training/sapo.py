@@ -92,7 +92,7 @@ class Sapo:
             path = unroll()
             alpha = self._temperature.alpha * unit
             loss = actor_loss(path, rollout, self._critics, alpha, spec.gamma, bootstrap) / unit
-            norm = descend(loss, self._actor_adam, max_grad_norm=0.5)
+            norm = descend(loss, self._actor_adam, max_grad_norm=spec.max_grad_norm)
             self._schedule.step()
             cooling = self._temperature.loss(path.entropy, self._target_entropy)
             descend(cooling, self._temperature_adam, max_grad_norm=1.0)
