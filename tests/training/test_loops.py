@@ -189,3 +189,18 @@ def test_policy_does_not_depend_on_the_unit_of_rewards(dataset: Dataset, tmp_pat
         train_policy(spec, actor, world, gradient, dataset, Listener(), tmp_path / str(unit))
         found.append(weights(actor))
     assert all(torch.equal(found[1][k], v) for k, v in found[0].items())
+
+
+def test_actor_moves_no_further_than_its_clipped_gradient_takes_it(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    """Below the optimiser's own epsilon of 1e-8 a step is as small as its gradient."""
+    moved = []
+    for clip in (1e-12, 1.0):
+        actor = small_actor()
+        before = weights(actor)
+        spec = policy_spec(max_grad_norm=clip, local_updates=0, alarm_every=0)
+        folder = tmp_path / str(clip)
+        train_policy(spec, actor, global_model(), local_model(), dataset, Listener(), folder)
+        moved.append(max(float((v - before[k]).abs().max()) for k, v in weights(actor).items()))
+    assert moved[0] < 1e-5 < moved[1]
