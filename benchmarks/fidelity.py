@@ -129,8 +129,9 @@ def compare(video: Tensor, real: Tensor, task: str | None) -> Arrays:
         (area, radius), (true_area, true_radius) = (
             object_size(f, *OBJECTS[task]) for f in (ours, theirs)
         )
-        found["size_error"] = 100 * (area / true_area - 1).abs()
-        found["spread_error"] = 100 * (radius / true_radius - 1).abs()
+        seen = true_area >= 1  # not out of the picture: there is nothing to compare with
+        found["size_error"] = (100 * (area / true_area - 1).abs()).where(seen, torch.nan)
+        found["spread_error"] = (100 * (radius / true_radius - 1).abs()).where(seen, torch.nan)
     return {k: v.unflatten(0, video.shape[:2]).float().cpu().numpy() for k, v in found.items()}
 
 

@@ -37,13 +37,14 @@ def all_curves(arrays: Arrays) -> list[dict[str, Any]]:
                 if f"{predictor}.{metric}" not in arrays:
                     continue
                 values = arrays[f"{predictor}.{metric}"].astype(np.float64)
-                means, intervals = clustered_mean(values, arrays["episode"], keep)
+                told = keep & ~np.isnan(values)
+                means, intervals = clustered_mean(values, arrays["episode"], told)
                 curves.append(
                     {
                         "predictor": predictor,
                         "split": split,
                         "metric": metric,
-                        "n": keep.sum(0).tolist(),
+                        "n": told.sum(0).tolist(),
                         "mean": _rounded(means),
                         "interval": [_rounded(i) for i in intervals],
                     }

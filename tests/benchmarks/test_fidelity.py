@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import fidelity
+from benchmarks.fidelity import compare
 from benchmarks.fidelity_curves import METRICS, SPLITS, all_curves
+from benchmarks.similarity import OBJECTS
 from tests.benchmarks.conftest import IDS
 
 
@@ -39,3 +42,17 @@ def test_contact_splits_every_step_by_what_happened_so_far() -> None:
     assert curves["contact"]["mean"] == [None, 2, 3]
     assert curves["no contact yet"]["mean"] == [3, 6, 7]
     assert curves["contact"]["n"] == [0, 1, 1]
+
+
+def test_object_out_of_the_picture_is_left_out_of_its_sizes() -> None:
+    real = torch.ones(2, 1, 3, 16, 16)
+    colour = torch.tensor(OBJECTS["push_t"][0]) / 127.5 - 1
+    real[0, 0, :, 4:8, 4:10] = colour[:, None, None]
+    found = compare(real, real, "push_t")
+    for name in ("size_error", "spread_error"):
+        assert found[name][0] == 0
+        assert np.isnan(found[name][1])
+    arrays = {f"global.{k}": v for k, v in found.items()} | {"episode": np.array([0, 1])}
+    curves = {c["metric"]: c for c in all_curves(arrays)}
+    assert (curves["size_error"]["mean"], curves["size_error"]["n"]) == ([0], [1])
+    assert curves["psnr"]["n"] == [2]
