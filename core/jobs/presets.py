@@ -60,7 +60,7 @@ _SHORT_GRADIENTS: dict[str, object] = {
 }
 """Where contact makes gradients wild, short ones through many environments teach more than long ones
 through few; a terminal value then tells the rest of the way (docs/ablations.md, push_t). Half of their
-norms are above 0.9 once the policy acts: clipped to 0.5, all would count alike."""
+norms are above 0.85 once the policy acts: clipped to 0.5, all would count alike."""
 _OVERRIDES: dict[Preset, dict[Kind, dict[str, object]]] = {
     Preset.SMOKE: {
         Kind.INGEST: {"image_size": 32},
