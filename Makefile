@@ -46,7 +46,8 @@ $(TOOLS): $(READY)
 	@touch $@
 
 # No process takes the place of one that crashes: it would wait for work for ever. A test that hangs
-# with Python's lock held is beyond pytest's own limit, which is a thread: faulthandler ends it.
+# with Python's lock held is beyond pytest's own limit, which is a thread: faulthandler ends it, later
+# than the longest limit of a test, 900 s.
 test: $(TOOLS) ## The default tests
 	timeout --foreground -s INT -k 30 1600 \
 	$(BIN)/pytest -q -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder \

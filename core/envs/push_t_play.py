@@ -78,8 +78,9 @@ class PushTPlay:
             self._place, self._normal = max(places, key=lambda p: usefulness(p, centre, turn))
             shift, wanted = _missing(centre, turn)
             off = (np.linalg.norm(shift) + _TURN_PX * abs(wanted)) / _NEAR_PX
-            self._speed *= float(np.clip(off, _SLOWEST, 1.0))
-            self._bend *= float(np.clip(off, _SLOWEST, 1.0))
+            care = float(np.clip(off, _SLOWEST, 1.0))
+            self._speed *= care
+            self._bend *= care
         else:  # a near one, so that less time goes into going round
             way = turn.T @ (agent - centre)
             self._place, self._normal = max(places[:3], key=lambda p: float(p[1] @ way))

@@ -303,7 +303,10 @@ class PolicySpec(Spec):
     critic_warm_up: int = Field(40, ge=0, description="Rollouts until that weight is reached")
     actor_learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of the actor")
     max_grad_norm: float = Field(
-        0.5, gt=0, description="The actor's gradient is clipped to it, rewards in their deviations"
+        0.5,
+        gt=0,
+        description="In imagination the actor's gradient is clipped to it, rewards counted in "
+        "their deviation; cloning has a clip of its own",
     )
     critic_learning_rate: float = Field(1e-3, gt=0, description="Learning rate of the critics")
     local_learning_rate: float = Field(1e-4, gt=0, description="Learning rate of the local model")

@@ -14,7 +14,7 @@ from core.disk import make_room
 from core.recorder import Cancelled, Recorder
 
 COUNTS, RAISES, KILLS_ITSELF, HANGS, HAS_CHILD, DIES_ONCE, BREAKS, EXITS, SAVES = range(9)
-HOLDS_THE_LOCK = 9
+HOLDS_THE_LOCK = SAVES + 1
 STEP_SECONDS = 0.01
 
 
