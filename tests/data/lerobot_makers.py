@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from tests.data.videos import encoded
 
 SIDE = 32
 CAMERAS = ("observation.images.front", "observation.images.wrist")
@@ -67,15 +68,8 @@ def write_video(
     path: Path, frames: np.ndarray, fps: float, codec: str = "libx264", group: int = 2
 ) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=int(fps))
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": "23", "g": str(group)}
-        stream.thread_count = 1
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
+    options = {"crf": "23", "g": str(group)}
+    path.write_bytes(encoded(frames, fps, codec, options=options))
     return path
 
 

@@ -5,7 +5,6 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from core.data.readers.files import FolderFiles
 from core.data.readers.table import read_table
 from core.data.readers.video_table import frame_times
 from tests.data.makers import findings, ingest, zipped
+from tests.data.videos import encoded
 
 Rows = Mapping[str, Sequence[Any] | np.ndarray]
 
@@ -33,15 +33,9 @@ def shots(seed: int, length: int = 12, side: int = 16) -> np.ndarray:
 def video(path: Path, frames: np.ndarray, fps: int = 10, codec: str = "libx264rgb") -> Path:
     """Lossless for H.264 in RGB, so that every frame can be told from every other."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w", format="mp4") as container:
-        stream: Any = container.add_stream(codec, rate=Fraction(fps))
-        stream.thread_count = 1
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "rgb24" if codec == "libx264rgb" else "yuv420p"
-        stream.options = {"qp": "0", "bf": "2", "g": "5"} if codec == "libx264rgb" else {}
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
+    lossless = ("rgb24", {"qp": "0", "bf": "2", "g": "5"})
+    pixels, options = lossless if codec == "libx264rgb" else ("yuv420p", {})
+    path.write_bytes(encoded(frames, fps, codec, pixels, options))
     return path
 
 

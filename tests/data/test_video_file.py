@@ -17,6 +17,7 @@ from core.data.readers import video_ahead
 from core.data.readers.video_decoder import Decoder, SharedFile
 from core.data.readers.video_file import Video
 from tests.data.lerobot_makers import coded, numbers_of
+from tests.data.videos import encoded
 
 LENGTH, RATE = 400, 10
 SLACK = 0.5 / RATE
@@ -31,18 +32,11 @@ INDEXED = sorted(KINDS.keys() - {"one"})
 
 
 @cache
-def encoded(kind: str) -> bytes:
-    """An mp4 whose frame n, shown at n / 10 s, spells n."""
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libsvtav1" if kind == "av1" else "libx264", rate=RATE)
-        stream.width = stream.height = 64
-        stream.pix_fmt, stream.options = "yuv420p", KINDS[kind]
-        stream.thread_count = 1  # with several, this AV1 encoder has been seen to fail
-        for n in range(LENGTH):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(coded(n, 64), format="rgb24")))
-        container.mux(stream.encode())
-    return file.getvalue()
+def video_of(kind: str) -> bytes:
+    """Frame n, shown at n / 10 s, spells n."""
+    codec = "libsvtav1" if kind == "av1" else "libx264"
+    frames = np.stack([coded(n, 64) for n in range(LENGTH)])
+    return encoded(frames, RATE, codec, options=KINDS[kind])
 
 
 def read(data: bytes, numbers: Sequence[int]) -> list[int]:
@@ -70,12 +64,12 @@ def cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_frames_come_in_order(kind: str) -> None:
-    assert read(encoded(kind), range(LENGTH)) == [*range(LENGTH)]
+    assert read(video_of(kind), range(LENGTH)) == [*range(LENGTH)]
 
 
 @pytest.mark.parametrize("kind", INDEXED)
 def test_segments_begin_with_key_frames(kind: str) -> None:
-    found = decoder(encoded(kind))
+    found = decoder(video_of(kind))
     starts = video_ahead.segment_starts(found, 512)
     assert starts[0] == -np.inf
     assert 3 <= len(starts) <= LENGTH / 96 + 1
@@ -97,14 +91,14 @@ def test_segments_begin_with_key_frames(kind: str) -> None:
     early=st.sampled_from([0.0, 3e-5, -3e-5, 0.02]),
 )
 def test_any_frames_are_found_in_any_order(kind: str, reads: list[list[int]], early: float) -> None:
-    with closing(Video(io.BytesIO(encoded(kind)), "a.mp4")) as video:
+    with closing(Video(io.BytesIO(video_of(kind)), "a.mp4")) as video:
         for numbers in reads:
             found = video.read(np.array(numbers) / RATE - early, SLACK)
             assert numbers_of(found) == numbers
 
 
 def test_a_video_that_names_wrong_key_frames_is_read_all_the_same() -> None:
-    data = unmarked(encoded("twelve"))
+    data = unmarked(video_of("twelve"))
     assert len(decoder(data).keys) == LENGTH
     assert read(data, range(LENGTH)) == [*range(LENGTH)]
     assert read(data, [390, 5, *range(100, 300, 20)]) == [390, 5, *range(100, 300, 20)]
@@ -112,7 +106,7 @@ def test_a_video_that_names_wrong_key_frames_is_read_all_the_same() -> None:
 
 def test_frames_before_damage_are_read_and_those_behind_the_next_key_frame() -> None:
     """Zeros in the packet of frame 150: a whole segment must not be lost for it."""
-    data = bytearray(encoded("two"))
+    data = bytearray(video_of("two"))
     with av.open(io.BytesIO(bytes(data))) as container:
         entry = container.streams.video[0].index_entries[150]
     data[entry.pos : entry.pos + entry.size] = bytes(entry.size)
@@ -126,7 +120,7 @@ def test_frames_before_damage_are_read_and_those_behind_the_next_key_frame() -> 
 
 @pytest.mark.parametrize("time", [-1.0, LENGTH / RATE + 1, np.nan, np.inf])
 def test_a_time_without_a_frame_is_named(time: float) -> None:
-    with closing(Video(io.BytesIO(encoded("two")), "a.mp4")) as video:
+    with closing(Video(io.BytesIO(video_of("two")), "a.mp4")) as video:
         for times in ([time], [*np.arange(30) / RATE, time]):
             with pytest.raises(EpisodeError, match=r"a\.mp4"):
                 video.read(np.array(times), SLACK)
@@ -135,9 +129,9 @@ def test_a_time_without_a_frame_is_named(time: float) -> None:
 def test_no_more_frames_are_held_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though by its average rate a segment of this video has fewer."""
     monkeypatch.setattr(video_ahead, "_HELD_BYTES", 5 * 100 * 64 * 64 * 1.5)
-    first = decoder(encoded("two"))
+    first = decoder(video_of("two"))
     first.rate, first.frames = RATE / 4, LENGTH // 4
-    ahead = video_ahead.AheadDecoder(first, lambda: decoder(encoded("two")))
+    ahead = video_ahead.AheadDecoder(first, lambda: decoder(video_of("two")))
     with closing(ahead):
         for n in range(LENGTH):
             shown = ahead.nearest(n / RATE)
