@@ -80,6 +80,7 @@ _OVERRIDES: dict[Preset, dict[Kind, dict[str, object]]] = {
             "steps": 10_000,
             "liveliest_of": 3,
             "reward_steps": 3_000,
+            "reward_change_weight": 0.1,
         },
         Kind.LOCAL_MODEL: {"steps": 10_000, "liveliest_of": 3},
         Kind.POLICY: {"steps": 200, "environments": 288, **_SHORT_GRADIENTS},

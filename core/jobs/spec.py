@@ -215,6 +215,12 @@ class GlobalModelSpec(RewardChoice, Spec):
     num_denoising_steps: int = Field(1, ge=1, le=50, description="Euler steps per imagined frame")
     ema_decay: float = Field(0.995, ge=0, lt=1, description="Decay of the averaged weights")
     reward_steps: int = Field(1000, ge=0, description="Optimizer steps of the reward model")
+    reward_change_weight: float = Field(
+        1.0,
+        ge=0,
+        description="Weight of the logged reward's change over a step beside its value, each in "
+        "its own deviation",
+    )
     success_discount: float = Field(
         0.9,
         ge=0,

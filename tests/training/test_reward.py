@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from core.data.dataset import Dataset
 from core.evaluation.rewards import reward_report, rewards_at
 from core.global_model.model import GlobalConfig, GlobalModel
+from core.global_model.reward import LoggedReward
 from core.jobs.rewards import GoalFrame, RewardKind
 from core.recorder import NullRecorder
+from core.training.feed import Waits
 from core.training.labels import labelled
 from core.training.ranking import Passages, bradley_terry_loss, ranking_loss
-from core.training.reward import train_reward
+from core.training.reward import regression, train_reward
 from core.training.reward_data import check_reward, goal_rows, picked_goals, success_ahead
 from tests.training.makers import bar_dataset, global_spec, passing_bar_dataset
 
@@ -100,6 +102,25 @@ def test_order_of_a_known_world_is_learned_without_labels(dataset: Dataset, tmp_
     assert found["reward_vs_time_per_episode"] > 0.95
     low, high = found["reward_vs_logged_interval"]
     assert low <= found["reward_vs_logged"] <= high
+
+
+# --- Logged
+
+
+def test_the_changes_of_a_logged_reward_weigh_what_was_asked(dataset: Dataset) -> None:
+    """All parts but the changes' are the same, and an offset is none of the changes' business."""
+
+    def loss(weight: float, offset: float = 0.0) -> float:
+        reward = model().reward
+        assert isinstance(reward, LoggedReward)
+        reward.head[-1].bias.data[0] += offset
+        loss_at = regression(global_spec(reward_change_weight=weight), reward, dataset, Waits())
+        return loss_at(0).item()
+
+    none, one, three = loss(0.0), loss(1.0), loss(3.0)
+    assert one > none
+    assert three - none == pytest.approx(3 * (one - none), rel=1e-4)
+    assert loss(3.0, offset=0.5) - three == pytest.approx(loss(0.0, offset=0.5) - none, rel=1e-3)
 
 
 # --- Success
