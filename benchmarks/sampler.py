@@ -28,7 +28,7 @@ from benchmarks.harness import Row, Settings, Summary, measure_rows, parser, pub
 from benchmarks.machine import cpu
 from benchmarks.plots import COLOURS, GREY
 from benchmarks.terminal import print_summary
-from core.devices import generator_for, has_bf16
+from core.devices import generator_for, bf16_pays
 from core.evaluation.statistics import bootstrap_interval
 from core.global_model.model import GlobalConfig, GlobalModel
 from core.jobs.spec import GlobalModelSpec
@@ -78,7 +78,7 @@ def in_short_grid(size: int, steps: int, batch: int) -> bool:
 
 def precisions() -> tuple[str, ...]:
     """bf16 where the device has it: elsewhere the product does not use it either."""
-    return ("bf16", "fp32") if has_bf16(device().type) else ("fp32",)
+    return ("bf16", "fp32") if bf16_pays(device().type) else ("fp32",)
 
 
 def device_name() -> str:

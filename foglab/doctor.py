@@ -98,5 +98,5 @@ def _processors() -> Finding:
         told = f"{len(devices)} NVIDIA devices that torch {found['torch']} cannot use"
         return Finding("Processors", False, f"{cores}, {told}; install its CUDA build")
     gpus = ", ".join(found["gpus"]) or "no GPU"
-    kind = "bfloat16" if found["bf16"] else "float32, for want of bfloat16"
+    kind = "bfloat16" if found["bf16"] else "float32, faster here than bfloat16"
     return Finding("Processors", True, f"{cores}, {gpus}; trains in {kind}")

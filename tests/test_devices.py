@@ -5,16 +5,16 @@ from collections.abc import Iterator, Mapping
 import pytest
 import torch
 
-from core.devices import bf16, casts_kept, has_bf16
+from core.devices import bf16, casts_kept, bf16_pays
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
 def asked_anew() -> Iterator[None]:
-    has_bf16.cache_clear()
+    bf16_pays.cache_clear()
     yield
-    has_bf16.cache_clear()
+    bf16_pays.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -22,13 +22,14 @@ def asked_anew() -> Iterator[None]:
     [
         ({"avx2": True, "avx512_bf16": False, "amx_bf16": False}, False),
         ({"avx512_f": True, "avx512_bf16": False}, False),
-        ({"avx512_bf16": True}, True),
-        ({"amx_bf16": True}, True),
+        ({"avx512_bf16": True, "cpu_name": "AMD EPYC 9B45"}, True),
+        ({"avx512_bf16": True, "cpu_name": "Intel Xeon"}, False),
+        ({"avx512_bf16": True, "amx_bf16": True, "cpu_name": "Intel Xeon"}, True),
         ({"architecture": "aarch64", "bf16": True}, True),
     ],
 )
-def test_a_processor_without_bfloat16_computes_in_float32(
-    monkeypatch: pytest.MonkeyPatch, able: Mapping[str, bool], expected: bool
+def test_a_processor_computes_in_bfloat16_where_that_is_faster(
+    monkeypatch: pytest.MonkeyPatch, able: Mapping[str, bool | str], expected: bool
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     weights, inputs = torch.randn(4, 4), torch.randn(4, 4)

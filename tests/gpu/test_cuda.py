@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core.baselines.ppo import PPOSpec, PPOTrainer, train_ppo
-from core.devices import generator_for, has_bf16
+from core.devices import generator_for, bf16_pays
 from core.stages.setup import seed_everything
 from core.training.global_model import train_denoiser
 from core.training.labels import labelled
@@ -59,7 +59,7 @@ def test_the_host_never_waits_for_the_device(part: Callable[[World], object]) ->
 
 
 def test_a_data_centre_gpu_computes_in_bfloat16() -> None:
-    assert has_bf16("cuda") == (torch.cuda.get_device_capability() >= (8, 0))
+    assert bf16_pays("cuda") == (torch.cuda.get_device_capability() >= (8, 0))
 
 
 def test_a_step_of_the_global_model_is_the_processors() -> None:
