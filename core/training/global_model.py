@@ -28,6 +28,7 @@ def train_denoiser(
 ) -> None:
     """Denoise the difference between consecutive frames; leaves the averaged weights in `model`."""
     denoiser, device = model.denoiser, model.denoiser.device
+    denoiser.eval()  # in training mode diffusers' blocks leave channels_last; nothing else differs
     windows = Windows(dataset, "train", spec.context + spec.autoregressive_steps, spec.seed)
     if spec.start_from is None:  # whose weights belong to its own units
         denoiser.diff_std.fill_(difference_std(windows))

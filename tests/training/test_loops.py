@@ -168,6 +168,22 @@ def test_denoiser_overfits_a_small_dataset(dataset: Dataset, tmp_path: Path) -> 
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
 
 
+def test_frames_stay_in_channels_last_while_the_denoiser_learns(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    model = global_model()
+    layouts = []
+    for part in model.denoiser.net.modules():
+        if isinstance(part, nn.Conv2d):
+            part.register_forward_pre_hook(
+                lambda _, given: layouts.append(
+                    given[0].is_contiguous(memory_format=torch.channels_last)
+                )
+            )
+    train_denoiser(global_spec(steps=1), model, dataset, Listener(), tmp_path)
+    assert layouts and all(layouts)
+
+
 def test_a_gradient_that_is_not_a_number_stops_before_the_step() -> None:
     net = nn.Linear(2, 1)
     before = weights(net)
