@@ -32,7 +32,7 @@ COSTS: Mapping[Preset, str] = {
     Preset.SMOKE: "every part once, a minute or two on 2 cores; learns nothing worth having",
     Preset.DEMO: "the README's main job at 32 pixels, about a quarter of an hour on 2 cores",
     Preset.DEMO_LONG: "as demo, trained longer and on what moves, for harder tasks such as push_t: "
-    "about an hour and a half on 2 cores",
+    "about two hours on 2 cores",
     Preset.SINGLE_GPU: "64 pixels, 4.4 M parameter denoiser, 8 M imagined frames: "
     "estimated 2 to 6 hours on one GPU with 16 GB",
     Preset.PAPER: "96 pixels, 29.5 M parameter denoiser, 16 M imagined frames: "
@@ -77,7 +77,7 @@ _OVERRIDES: dict[Preset, dict[Kind, dict[str, object]]] = {
         Kind.GLOBAL_MODEL: {
             "patch": 2,
             "channels": (32, 64),
-            "steps": 10_000,
+            "steps": 20_000,
             "liveliest_of": 3,
             "reward_steps": 3_000,
             "reward_change_weight": 0.1,
