@@ -28,7 +28,7 @@ from benchmarks.harness import Row, Settings, Summary, measure_rows, parser, pub
 from benchmarks.machine import cpu
 from benchmarks.plots import COLOURS, GREY
 from benchmarks.terminal import print_summary
-from core.devices import generator_for, bf16_pays
+from core.devices import bf16_pays, generator_for
 from core.evaluation.statistics import bootstrap_interval
 from core.global_model.model import GlobalConfig, GlobalModel
 from core.jobs.spec import GlobalModelSpec

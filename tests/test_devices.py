@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 import torch
 
-from core.devices import bf16, casts_kept, bf16_pays
+from core.devices import bf16, bf16_pays, casts_kept
 
 CPU = torch.device("cpu")
 

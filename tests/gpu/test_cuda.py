@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core.baselines.ppo import PPOSpec, PPOTrainer, train_ppo
-from core.devices import generator_for, bf16_pays
+from core.devices import bf16_pays, generator_for
 from core.stages.setup import seed_everything
 from core.training.global_model import train_denoiser
 from core.training.labels import labelled

@@ -181,7 +181,8 @@ def test_frames_stay_in_channels_last_while_the_denoiser_learns(
                 )
             )
     train_denoiser(global_spec(steps=1), model, dataset, Listener(), tmp_path)
-    assert layouts and all(layouts)
+    assert layouts
+    assert all(layouts)
 
 
 def test_a_gradient_that_is_not_a_number_stops_before_the_step() -> None:
