@@ -77,7 +77,7 @@ def in_short_grid(size: int, steps: int, batch: int) -> bool:
 
 
 def precisions() -> tuple[str, ...]:
-    """bf16 where the device has it: elsewhere the product does not use it either."""
+    """bf16 where it pays: elsewhere the product does not use it either."""
     return ("bf16", "fp32") if bf16_pays(device().type) else ("fp32",)
 
 

@@ -58,7 +58,7 @@ def bf16_pays(kind: str) -> bool:
     able = torch.cpu.get_capabilities()
     if able.get("amx_bf16", False) or able.get("bf16", False):  # the latter is Arm's name
         return True
-    return able.get("avx512_bf16", False) and not able.get("cpu_name", "").startswith("Intel")
+    return able.get("avx512_bf16", False) and "Intel" not in able.get("cpu_name", "")
 
 
 def bf16(device: torch.device, wanted: bool) -> AbstractContextManager[object]:
