@@ -22,6 +22,8 @@ def asked_anew() -> Iterator[None]:
     [
         ({"avx2": True, "avx512_bf16": False, "amx_bf16": False}, False),
         ({"avx512_f": True, "avx512_bf16": False}, False),
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
         ({"avx512_bf16": True, "cpu_name": "AMD EPYC"}, True),
         ({"avx512_bf16": True, "cpu_name": "Intel Xeon"}, False),
         ({"avx512_bf16": True, "cpu_name": "12th Gen Intel Core i9"}, False),
